@@ -1,0 +1,91 @@
+# Everything here sets itself up: it needs python3 (3.11 or newer, with venv), make and a package index.
+# The packages live in .venv; a stamp in it says which requirements it holds, so a second call is instant.
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet install
+PROJECTS := sdk/pyproject.toml server/pyproject.toml
+SLOW := interop or browser or fault or soak
+# Only `make lock` uses it, in a virtual environment of its own that it throws away.
+UV := uv==0.13.9
+
+help:
+	@echo "make run      start the demo: an issuer on port 8000, an API on port 8001 (ARGS= passes options)"
+	@echo "make test     the fast tests (ARGS= passes pytest options)"
+	@echo "make check    lint, types, import contracts, tests"
+	@echo "make interop  tests against programs that nobody here wrote"
+	@echo "make fault    tests that kill, starve and cut off"
+	@echo "make soak     tests that run for hours"
+	@echo "make bench    what is fast, measured beside its peers"
+	@echo "make setup    only set up everything that the above need"
+	@echo "make lock     pin the requirements anew (ARGS=--upgrade takes newer versions)"
+
+setup: $(VENV)/check.stamp
+
+run: $(VENV)/run.stamp
+	@exec $(BIN)/watchword dev $(ARGS)
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m "not ($(SLOW))" $(ARGS)
+
+check: lint types contracts test
+
+lint: $(VENV)/check.stamp
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+types: $(VENV)/check.stamp
+	$(BIN)/python -m mypy
+
+contracts: $(VENV)/test.stamp
+	$(BIN)/lint-imports
+
+interop fault soak: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m $@ $(ARGS)
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m bench $(ARGS)
+
+# uv records the hashes of every platform's files, whatever machine it runs on, and writes no address.
+lock:
+	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
+	$(PYTHON) -m venv "$$tools"; \
+	"$$tools/bin/python" -m pip --disable-pip-version-check --quiet install $(UV); \
+	for name in run test check; do \
+	  "$$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-annotate --no-emit-package watchword --no-emit-package watchword-server \
+	    $(ARGS) requirements/$$name.in --output-file requirements/$$name.txt; \
+	done
+
+# A virtual environment does not survive a move: in a moved or copied checkout it would go on importing the old one.
+ifneq ($(shell cat $(VENV)/made-in 2>/dev/null),$(CURDIR))
+.PHONY: $(BIN)/python
+endif
+$(BIN)/python:
+	@command -v "$(PYTHON)" >/dev/null || \
+	  { echo "Watchword needs Python 3.11 or newer, but there is no '$(PYTHON)' on the PATH." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Watchword needs Python 3.11 or newer, but '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1)." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Watchword needs Python's venv module, which '$(PYTHON)' lacks: install it (Debian and Ubuntu call it python3-venv)." >&2; exit 1; }
+	@echo "Setting up $(VENV) (once; it takes a minute) ..."
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@echo "$(CURDIR)" >$(VENV)/made-in
+
+# Two steps, because pip takes no editable package beside hashed requirements.
+$(VENV)/run.stamp: requirements/run.txt $(PROJECTS) $(BIN)/python
+	@$(INSTALL) --require-hashes --requirement requirements/run.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable sdk --editable server
+	@touch $@
+
+$(VENV)/test.stamp: requirements/test.txt $(VENV)/run.stamp
+	@$(INSTALL) --require-hashes --requirement requirements/test.txt
+	@touch $@
+
+$(VENV)/check.stamp: requirements/check.txt $(VENV)/test.stamp
+	@$(INSTALL) --require-hashes --requirement requirements/check.txt
+	@touch $@
+
+.PHONY: help setup run test check lint types contracts interop fault soak bench lock

@@ -1,0 +1,28 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+ROOT = Path(__file__).parents[1]
+
+if not IN_CI:  # in CI, Hypothesis has a profile of its own: the same examples every time, and no deadline
+    settings.register_profile("desk", deadline=None)
+    settings.load_profile("desk")
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Path:
+    """The folder of published test vectors: `wycheproof/`, `cookbook/` and the examples of the RFCs."""
+    folder = Path(os.environ.get("WATCHWORD_VECTORS") or ROOT.parent / "shared" / "vectors")
+    if folder.is_dir():
+        return folder
+    sentence = f"no test vectors in {folder}: point WATCHWORD_VECTORS at a folder with wycheproof/ and cookbook/"
+    if IN_CI:
+        pytest.fail(sentence)
+    pytest.skip(sentence)
