@@ -1,0 +1,140 @@
+"""The revocation log as it travels: entries, their hash chain, signed messages. The format is docs/feed.md."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from watchword.errors import InvalidFeed, WatchwordError
+from watchword.jose import jws
+from watchword.jose.b64 import b64url, unb64url
+from watchword.jose.jwk import PublicKey
+from watchword.jose.jwt import BAD_BYTES, must_be_unique
+
+Kind = Literal["token", "grant", "session", "subject", "client", "key", "issuer"]
+
+MAX_MESSAGE: Final = 256 * 1024 * 1024
+"""Bytes of the largest feed message that is read: a snapshot of some three million entries."""
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One thing that is dead: `[seq, kind, id, until]`.
+
+    `seq` counts from 1 without gaps. `until` is in seconds since 1970: when nothing that the entry could
+    hit can be alive. The id of kind `issuer` is the empty string.
+    """
+
+    seq: int
+    kind: Kind
+    id: str
+    until: int
+
+
+class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that is dead at `seq`. `time` is the issuer's, in milliseconds since 1970; `head` is base64url."""
+
+    iss: str
+    log: str
+    seq: int
+    head: str
+    time: int
+    entries: tuple[Entry, ...]
+    nonce: str = ""
+
+
+class Delta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Every entry after `after` up to `seq`. `prev` is the head at `after`, `head` the one at `seq`."""
+
+    iss: str
+    log: str
+    after: int
+    prev: str
+    seq: int
+    head: str
+    time: int
+    entries: tuple[Entry, ...]
+    nonce: str = ""
+
+
+class Heartbeat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the log stands at `time`: nothing happened since `seq`."""
+
+    iss: str
+    log: str
+    seq: int
+    head: str
+    time: int
+    nonce: str = ""
+
+
+Message = Snapshot | Delta | Heartbeat
+
+TYPES: Final[Mapping[str, type[Snapshot] | type[Delta] | type[Heartbeat]]] = {
+    "watchword-snapshot+jwt": Snapshot,
+    "watchword-delta+jwt": Delta,
+    "watchword-heartbeat+jwt": Heartbeat,
+}
+
+
+def genesis(log: str) -> bytes:
+    """The head of an empty log: the SHA-256 of its id under a prefix."""
+    return hashlib.sha256(b"watchword-revocation-log\n" + log.encode()).digest()
+
+
+def link(head: bytes, entry: Entry) -> bytes:
+    """The head after an entry: SHA-256 over the head before it and the entry's four fields, a line each."""
+    line = f"{entry.seq}\n{entry.kind}\n{entry.id}\n{entry.until}\n"
+    return hashlib.sha256(head + line.encode()).digest()
+
+
+def chain(head: bytes, entries: Iterable[Entry]) -> bytes:
+    """The head after several entries."""
+    for entry in entries:
+        head = link(head, entry)
+    return head
+
+
+def seal(message: Message, sign: Callable[[bytes], str]) -> str:
+    """A message as compact JWS; `sign` comes from `jws.signer(feed_key, type_of(message))`."""
+    return sign(msgspec.json.encode(message))
+
+
+def type_of(message: type[Message]) -> str:
+    """The `typ` that a message class travels under."""
+    return next(typ for typ, kind in TYPES.items() if kind is message)
+
+
+def unseal(text: bytes, keys: Mapping[str, PublicKey], issuer: str) -> Message:
+    """Open a signed message of this issuer's log; anything wrong with it is one InvalidFeed.
+
+    A delta's entries are contiguous from `after` to `seq` and hash from `prev` to `head`, or it is refused.
+    """
+    try:
+        typ, payload = jws.verify(text, keys, TYPES.keys(), MAX_MESSAGE)
+        message = msgspec.json.decode(payload, type=TYPES[typ])
+        if msgspec.json.encode(message) != payload:  # not as `seal` writes it: a member may hide behind its twin
+            must_be_unique(payload)
+    except (WatchwordError, *BAD_BYTES) as error:
+        raise InvalidFeed(f"not a feed message: {error}") from error
+    if message.iss != issuer:
+        raise InvalidFeed("feed message of another issuer")
+    if isinstance(message, Delta):
+        _must_join(message)
+    elif isinstance(message, Snapshot) and any(not 0 < e.seq <= message.seq for e in message.entries):
+        raise InvalidFeed("snapshot with an entry from beyond its seq")
+    return message
+
+
+def _must_join(delta: Delta) -> None:
+    numbers = [entry.seq for entry in delta.entries]
+    if numbers != list(range(delta.after + 1, delta.seq + 1)):
+        raise InvalidFeed("delta whose entries do not run from `after` to `seq`")
+    try:
+        head = chain(unb64url(delta.prev), delta.entries)
+    except WatchwordError as error:
+        raise InvalidFeed("delta whose `prev` is not a hash") from error
+    if b64url(head) != delta.head:
+        raise InvalidFeed("delta whose entries do not hash to its head")
