@@ -1,0 +1,1 @@
+"""The log: structured lines on standard error, without secrets."""

@@ -1,0 +1,1 @@
+"""What one process may forget when it ends."""

@@ -1,0 +1,1 @@
+"""Sending mail: over SMTP, or not at all and saying so."""

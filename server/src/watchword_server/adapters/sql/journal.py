@@ -1,0 +1,48 @@
+"""The writing half of the ports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from watchword.log import Entry
+from watchword_server.adapters.sql import records
+from watchword_server.adapters.sql.commands import Commands
+from watchword_server.adapters.sql.plan import Plan, plan
+from watchword_server.adapters.sql.readers import Source
+from watchword_server.adapters.sql.writer import Writer
+from watchword_server.changes import Change
+from watchword_server.ports import Parcel
+
+
+class SqlJournal:
+    """The one way to write."""
+
+    def __init__(self, writer: Writer, commands: Commands) -> None:
+        self._writer = writer
+        self._commands = commands
+
+    async def save(self, *changes: Change) -> Sequence[Entry]:
+        return (await self._writer.run(plan(self._commands, changes))).entries
+
+    async def purge(self, now: int, audit_before: int) -> int:
+        steps = [purge.step(now=now) for purge in self._commands.purge]
+        steps.append(self._commands.purge_audit.step(before=audit_before))
+        return (await self._writer.run(Plan(steps))).rows
+
+
+class SqlOutbox:
+    """What must be sent after the commit, at least once."""
+
+    def __init__(self, source: Source, writer: Writer, commands: Commands) -> None:
+        self._source = source
+        self._writer = writer
+        self._commands = commands
+
+    async def due(self, now: int, limit: int) -> Sequence[Parcel]:
+        return await self._source.every(records.parcel, self._source.queries.due, now=now, limit=limit)
+
+    async def sent(self, number: int) -> None:
+        await self._writer.run(Plan((self._commands.sent.step(of=number),)))
+
+    async def retry(self, number: int, at: int, reason: str) -> None:
+        await self._writer.run(Plan((self._commands.retry.step(of=number, due_at=at, reason=reason),)))

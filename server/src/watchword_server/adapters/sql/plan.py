@@ -1,0 +1,142 @@
+"""What a flow decided, as the statements that make it true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from watchword_server.adapters.sql.commands import Commands
+from watchword_server.adapters.sql.compiled import Step, Value
+from watchword_server.adapters.sql.records import audit_row, row, text
+from watchword_server.changes import (
+    Add,
+    Audit,
+    Change,
+    EndGrant,
+    EndGrantsOf,
+    EndSession,
+    EndSessionsOf,
+    RaiseLifetime,
+    RetireKey,
+    Revoke,
+    Send,
+    SetApiSecret,
+    SetClientDisabled,
+    SetClientSecret,
+    SetPassword,
+    SetRoles,
+    SetUserDisabled,
+    Spend,
+    StoredKey,
+    Unrevoked,
+)
+from watchword_server.people.values import User
+from watchword_server.protocol.values import Api, Client
+
+MAX_UNTIL: Final = 2**53
+"""Seconds. What every JSON reader can hold exactly."""
+
+_CACHED_CHANGES: Final = (
+    SetPassword,
+    SetRoles,
+    SetUserDisabled,
+    SetClientDisabled,
+    SetClientSecret,
+    SetApiSecret,
+    RetireKey,
+)
+_CACHED_RECORDS: Final = (User, Client, Api, StoredKey)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One transaction: statements in their order, entries for the log, rows for the audit trail.
+
+    `touches` says that what others keep in caches changes, so that `Head.state` must.
+    """
+
+    steps: Sequence[Step] = ()
+    revokes: Sequence[Revoke] = ()
+    audit: Sequence[tuple[Value, ...]] = ()
+    touches: bool = False
+
+
+def plan(commands: Commands, changes: Iterable[Change]) -> Plan:
+    """Put everything into the form that the writer needs. Raises ValueError for what no database can keep."""
+    steps: list[Step] = []
+    revokes: list[Revoke] = []
+    audit: list[tuple[Value, ...]] = []
+    touches = False
+    for change in changes:
+        if isinstance(change, Audit):
+            audit.append(audit_row(change))
+        elif isinstance(change, Revoke):
+            revokes.append(_sound(change))
+        else:
+            steps += _steps(commands, change)
+            touches = touches or _touches(change)
+    return Plan(steps, revokes, audit, touches)
+
+
+def _sound(revoke: Revoke) -> Revoke:
+    """An entry that the log can hold: its line in the chain has one reading only (docs/feed.md)."""
+    if not revoke.id.isprintable() or not 0 <= revoke.until < MAX_UNTIL:
+        raise ValueError("a revocation needs a printable id and a time")
+    return revoke
+
+
+def _touches(change: Change) -> bool:
+    if isinstance(change, Add):
+        return isinstance(change.record, _CACHED_RECORDS)
+    return isinstance(change, _CACHED_CHANGES)
+
+
+def _steps(c: Commands, change: Change) -> tuple[Step, ...]:
+    """The statements of one change; those that `must` find their row make a Conflict when they do not."""
+    match change:
+        case Add(record):
+            return (c.add[type(record)].step(**row(record)),)
+        case Spend():
+            return (_spend(c, change),)
+        case Unrevoked(rev, sub, client_id, sid):
+            return (c.unrevoked.must(rev=rev, sub=sub, client_id=client_id, sid=sid),)
+        case Send(topic, body, at):
+            return (c.send.step(topic=topic, body=text(body), due_at=at, attempts=0, reason=""),)
+        case EndSession(sid, at):
+            return (c.end_session.step(sid=sid, at=at), c.end_grants_of_session.step(sid=sid, at=at))
+        case EndSessionsOf(sub, at):
+            return (c.end_sessions_of_user.step(sub=sub, at=at), c.end_grants_of_user.step(sub=sub, at=at))
+        case EndGrant(gid, at):
+            return (c.end_grant.step(gid=gid, at=at),)
+        case EndGrantsOf(client_id, at):
+            return (c.end_grants_of_client.step(client_id=client_id, at=at),)
+        case SetPassword(sub, password_hash):
+            return (c.set_password.must(for_sub=sub, password_hash=password_hash),)
+        case SetRoles(sub, roles):
+            return (c.set_roles.must(for_sub=sub, roles=text(roles)),)
+        case SetUserDisabled(sub, when):
+            return (c.set_user_disabled.must(for_sub=sub, disabled_at=when),)
+        case SetClientDisabled(client_id, when):
+            return (c.set_client_disabled.must(for_client_id=client_id, disabled_at=when),)
+        case SetClientSecret(client_id, secret_hash):
+            return (c.set_client_secret.must(for_client_id=client_id, secret_hash=secret_hash),)
+        case SetApiSecret(audience, secret_hash):
+            return (c.set_api_secret.must(for_audience=audience, secret_hash=secret_hash),)
+        case RetireKey(kid, at, revoked):
+            return ((c.revoke_key if revoked else c.retire_key).must(of=kid, at=at),)
+        case RaiseLifetime(seconds):
+            return (c.raise_lifetime.step(seconds=seconds),)
+        case Audit() | Revoke():
+            raise AssertionError("these are no statements of their own")
+        case _:
+            assert_never(change)
+
+
+def _spend(c: Commands, spend: Spend) -> Step:
+    return c.spend.must(
+        spent=spend.hash,
+        at=spend.at,
+        successor_hash=spend.successor_hash,
+        sealed_successor=spend.sealed_successor,
+    )

@@ -1,0 +1,120 @@
+"""Values to rows and back. A row's columns are the value's fields, in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from operator import attrgetter
+from typing import Final
+
+import msgspec
+
+from watchword.log import Entry
+from watchword_server.adapters.sql.compiled import Row, Value
+from watchword_server.changes import Audit, StoredKey
+from watchword_server.people.values import Session, User
+from watchword_server.ports import Head, Parcel
+from watchword_server.protocol.values import Api, Client, Grant, RefreshToken
+
+Record = User | Session | Client | Api | Grant | RefreshToken | StoredKey
+"""What `Add` can insert."""
+
+RECORDS: Final = (User, Session, Client, Api, Grant, RefreshToken, StoredKey)
+
+_FIELDS: Final = {kind: tuple(field.name for field in fields(kind)) for kind in RECORDS}
+_READ: Final = {kind: attrgetter(*names) for kind, names in _FIELDS.items()}
+
+_write = msgspec.json.Encoder(order="deterministic").encode
+_strings = msgspec.json.Decoder(tuple[str, ...]).decode
+_names = msgspec.json.Decoder(frozenset[str]).decode
+_access = msgspec.json.Decoder(dict[str, tuple[str, ...]]).decode
+_facts = msgspec.json.Decoder(dict[str, str | int]).decode
+
+
+def row(record: Record) -> dict[str, Value]:
+    """A record's columns."""
+    kind = type(record)
+    return dict(zip(_FIELDS[kind], map(_column, _READ[kind](record)), strict=True))
+
+
+def _column(value: Value | tuple[str, ...] | frozenset[str] | Mapping[str, tuple[str, ...]]) -> Value:
+    if isinstance(value, tuple | frozenset | Mapping):
+        return text(value)
+    return value
+
+
+def text(value: tuple[str, ...] | frozenset[str] | Mapping[str, tuple[str, ...]] | Mapping[str, str | int]) -> str:
+    """A list or a map as JSON text, the same for equal ones."""
+    return _write(value).decode()
+
+
+def audit_row(audit: Audit) -> tuple[Value, ...]:
+    """An audit row's columns but its id. Raises ValueError for text that no database can keep."""
+    words = (audit.actor, audit.action, audit.outcome, audit.target, audit.address, audit.agent, audit.request_id)
+    # Rows of many callers share one statement: what cannot be written must fail here, at the caller who brings it.
+    "".join(words).encode()
+    return (audit.at, *words, text(audit.detail) if audit.detail else "{}")
+
+
+def head(row: Row) -> Head:
+    return Head(*row)
+
+
+def entry(row: Row) -> Entry:
+    return Entry(*row)
+
+
+def user(row: Row) -> User:
+    sub, email, name, password_hash, roles, created_at, disabled_at = row
+    return User(sub, email, name, password_hash, _strings(roles), created_at, disabled_at)
+
+
+def session(row: Row) -> Session:
+    sid, sub, client_id, amr, created_at, expires_at, address, agent, ended_at = row
+    return Session(sid, sub, client_id, _strings(amr), created_at, expires_at, address, agent, ended_at)
+
+
+def client(row: Row) -> Client:
+    client_id, name, kind, secret, grant_types, access, created_at, own, redirects, origins, rotates, disabled_at = row
+    return Client(
+        client_id=client_id,
+        name=name,
+        kind=kind,
+        secret_hash=secret,
+        grant_types=_names(grant_types),
+        access=_access(access),
+        created_at=created_at,
+        first_party=bool(own),
+        redirect_uris=_strings(redirects),
+        origins=_strings(origins),
+        rotates=bool(rotates),
+        disabled_at=disabled_at,
+    )
+
+
+def api(row: Row) -> Api:
+    audience, name, scopes, client_id, secret_hash, created_at = row
+    return Api(audience, name, _strings(scopes), client_id, secret_hash, created_at)
+
+
+def grant(row: Row) -> Grant:
+    gid, client_id, sub, audience, scope, created_at, expires_at, sid, parent, ended_at = row
+    return Grant(gid, client_id, sub, audience, _strings(scope), created_at, expires_at, sid, parent, ended_at)
+
+
+def refresh_token(row: Row) -> RefreshToken:
+    return RefreshToken(*row)
+
+
+def stored_key(row: Row) -> StoredKey:
+    return StoredKey(*row)
+
+
+def audit(row: Row) -> Audit:
+    at, actor, action, outcome, target, address, agent, request_id, detail = row
+    return Audit(at, actor, action, outcome, target, address, agent, request_id, _facts(detail))
+
+
+def parcel(row: Row) -> Parcel:
+    number, topic, body, attempts = row
+    return Parcel(number, topic, _facts(body), attempts)

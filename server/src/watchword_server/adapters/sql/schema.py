@@ -1,0 +1,203 @@
+"""The schema: text, bytes and integers only, so that SQLite and PostgreSQL hold exactly the same.
+
+Lists and maps are JSON text. Columns are named after the fields of the values that they keep. A change here
+needs a revision in `migrations/versions`; the tests compare the two.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+REVISION: Final = "0001"
+"""The migration that this code was written for."""
+
+_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _table(
+    name: str, *parts: Column[int] | Column[str] | Column[bytes] | CheckConstraint, sqlite_autoincrement: bool = False
+) -> Table:
+    return Table(name, metadata, *parts, sqlite_strict=True, sqlite_autoincrement=sqlite_autoincrement)
+
+
+def _text(name: str, *also: ForeignKey, null: bool = False, key: bool = False, unique: bool = False) -> Column[str]:
+    return Column(name, Text(), *also, nullable=null, primary_key=key, unique=unique)
+
+
+def _number(name: str, *, null: bool = False, key: bool = False, counted: bool = False) -> Column[int]:
+    return Column(name, _NUMBER, nullable=null, primary_key=key, autoincrement=counted)
+
+
+def _bytes(name: str, *, null: bool = False, key: bool = False) -> Column[bytes]:
+    return Column(name, LargeBinary(), nullable=null, primary_key=key)
+
+
+head = _table(
+    "head",
+    _number("id", key=True),
+    _text("log"),
+    _number("seq"),
+    _bytes("chain"),
+    _number("state"),
+    _number("lifetime"),
+    CheckConstraint("id = 1", name="single"),
+)
+"""One row: where the revocation log stands, and a count of changes to what others keep in caches."""
+
+revocations = _table(
+    "revocations",
+    _number("seq", key=True),
+    _text("kind"),
+    _text("id"),
+    _number("until"),
+    _bytes("chain"),
+)
+
+users = _table(
+    "users",
+    _text("sub", key=True),
+    _text("email", unique=True),
+    _text("name"),
+    _text("password_hash", null=True),
+    _text("roles"),
+    _number("created_at"),
+    _number("disabled_at", null=True),
+)
+
+clients = _table(
+    "clients",
+    _text("client_id", key=True),
+    _text("name"),
+    _text("kind"),
+    _bytes("secret_hash", null=True),
+    _text("grant_types"),
+    _text("access"),
+    _number("created_at"),
+    _number("first_party"),
+    _text("redirect_uris"),
+    _text("origins"),
+    _number("rotates"),
+    _number("disabled_at", null=True),
+)
+
+apis = _table(
+    "apis",
+    _text("audience", key=True),
+    _text("name"),
+    _text("scopes"),
+    _text("client_id", unique=True),
+    _bytes("secret_hash"),
+    _number("created_at"),
+)
+
+sessions = _table(
+    "sessions",
+    _text("sid", key=True),
+    _text("sub", ForeignKey("users.sub")),
+    _text("client_id"),
+    _text("amr"),
+    _number("created_at"),
+    _number("expires_at"),
+    _text("address"),
+    _text("agent"),
+    _number("ended_at", null=True),
+)
+
+grants = _table(
+    "grants",
+    _text("gid", key=True),
+    _text("client_id", ForeignKey("clients.client_id")),
+    _text("sub"),
+    _text("audience"),
+    _text("scope"),
+    _number("created_at"),
+    _number("expires_at"),
+    _text("sid", null=True),
+    _text("parent", null=True),
+    _number("ended_at", null=True),
+)
+
+refresh_tokens = _table(
+    "refresh_tokens",
+    _bytes("hash", key=True),
+    _text("gid", ForeignKey("grants.gid")),
+    _number("created_at"),
+    _number("expires_at"),
+    _number("spent_at", null=True),
+    _bytes("successor_hash", null=True),
+    _bytes("sealed_successor", null=True),
+)
+
+keys = _table(
+    "keys",
+    _text("kid", key=True),
+    _text("use"),
+    _text("alg"),
+    _text("public"),
+    _bytes("sealed"),
+    _number("created_at"),
+    _number("retired_at", null=True),
+    _number("revoked_at", null=True),
+)
+
+audit = _table(
+    "audit",
+    _number("id", key=True, counted=True),
+    _number("at"),
+    _text("actor"),
+    _text("action"),
+    _text("outcome"),
+    _text("target"),
+    _text("address"),
+    _text("agent"),
+    _text("request_id"),
+    _text("detail"),
+)
+
+outbox = _table(
+    "outbox",
+    _number("number", key=True, counted=True),
+    _text("topic"),
+    _text("body"),
+    _number("due_at", null=True),
+    _number("attempts"),
+    _text("reason"),
+    # A number is never given out twice: a late `sent` must not hit a message that came after.
+    sqlite_autoincrement=True,
+)
+"""Messages; those that were sent have no `due_at`."""
+
+# What is looked for by something else than its identity: by whose it is, and by when it goes.
+Index(None, revocations.c.until)
+Index(None, sessions.c.sub)
+Index(None, sessions.c.expires_at)
+Index(None, grants.c.sub)
+Index(None, grants.c.client_id)
+Index(None, grants.c.sid)
+Index(None, grants.c.expires_at)
+Index(None, refresh_tokens.c.gid)
+Index(None, refresh_tokens.c.expires_at)
+Index(None, outbox.c.due_at)

@@ -1,0 +1,216 @@
+"""What a flow has decided, as values: `Journal.save` makes all of them true in one transaction, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from watchword.log import Kind
+from watchword_server.people.values import Session, User
+from watchword_server.protocol.values import Api, Client, Grant, RefreshToken
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Insert one record. Conflict when its identity (id, e-mail, audience) is taken."""
+
+    record: User | Session | Client | Api | Grant | RefreshToken | StoredKey
+
+
+@dataclass(frozen=True, slots=True)
+class SetPassword:
+    """Replace a user's password hash."""
+
+    sub: str
+    password_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetRoles:
+    """Replace a user's roles."""
+
+    sub: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetUserDisabled:
+    """Disable a user (a time) or enable again (None)."""
+
+    sub: str
+    at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetClientDisabled:
+    """Disable a client (a time) or enable again (None)."""
+
+    client_id: str
+    at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetClientSecret:
+    """Replace a client's secret by another, kept as SHA-256."""
+
+    client_id: str
+    secret_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SetApiSecret:
+    """Replace an API's secret by another, kept as SHA-256."""
+
+    audience: str
+    secret_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """End a session and all its grants. Nothing happens when it has ended."""
+
+    sid: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndSessionsOf:
+    """End every session and grant of a user."""
+
+    sub: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndGrant:
+    """End one grant. Nothing happens when it has ended."""
+
+    gid: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndGrantsOf:
+    """End every grant of a client."""
+
+    client_id: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Spend a refresh token for its successor.
+
+    Conflict when it was spent already, or its grant has ended: exactly one of many racing callers wins.
+    """
+
+    hash: bytes
+    at: int
+    successor_hash: bytes
+    sealed_successor: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Append one entry to the revocation log; the transaction gives it the next `seq`."""
+
+    kind: Kind
+    id: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unrevoked:
+    """Change nothing; Conflict when the log has an entry after `rev` that hits one of these, or the issuer.
+
+    For what was decided on a reading of `rev` and took its time: a session that a password opened must not
+    outlive the change of that password. An empty id names nothing.
+    """
+
+    rev: int
+    sub: str = ""
+    client_id: str = ""
+    sid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RetireKey:
+    """Stop signing with a key at `at`; `revoked` says that it also leaves the published set."""
+
+    kid: str
+    at: int
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseLifetime:
+    """Remember the longest access token lifetime ever in force, in seconds; it never goes down."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """One row of the audit trail: who, from where, what, and how it ended. No secrets, ever.
+
+    `actor` is `user:SUB`, `client:ID`, `api:ID`, `operator:NAME` or `anonymous`. `action` is a dotted verb
+    such as `session.create`. `target` names what it was done to. `at` is in milliseconds since 1970.
+    """
+
+    at: int
+    actor: str
+    action: str
+    outcome: str
+    target: str = ""
+    address: str = ""
+    agent: str = ""
+    request_id: str = ""
+    detail: Mapping[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put a message into the outbox; it leaves after the commit, at least once."""
+
+    topic: str
+    body: Mapping[str, str | int]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A signing key at rest. `public` is its JWK; `sealed` opens only with the master key.
+
+    `use` is `access` or `feed`: a feed key signs nothing but feed messages.
+    """
+
+    kid: str
+    use: str
+    alg: str
+    public: str
+    sealed: bytes
+    created_at: int
+    retired_at: int | None = None
+    revoked_at: int | None = None
+
+
+Change = (
+    Add
+    | SetPassword
+    | SetRoles
+    | SetUserDisabled
+    | SetClientDisabled
+    | SetClientSecret
+    | SetApiSecret
+    | EndSession
+    | EndSessionsOf
+    | EndGrant
+    | EndGrantsOf
+    | Spend
+    | Revoke
+    | Unrevoked
+    | RetireKey
+    | RaiseLifetime
+    | Audit
+    | Send
+)

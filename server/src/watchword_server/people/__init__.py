@@ -1,0 +1,1 @@
+"""People: addresses, passwords, sessions, and how often one may guess. Pure."""

@@ -1,0 +1,33 @@
+"""People and their sessions as frozen values. Times are whole seconds since 1970."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person. `email` is canonical (`people.addresses.canonical`); `sub` is random and never reused."""
+
+    sub: str
+    email: str
+    name: str
+    password_hash: str | None
+    roles: tuple[str, ...]
+    created_at: int
+    disabled_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A user's sign-in on one device. `amr` names how (RFC 8176)."""
+
+    sid: str
+    sub: str
+    client_id: str
+    amr: tuple[str, ...]
+    created_at: int
+    expires_at: int
+    address: str
+    agent: str
+    ended_at: int | None = None

@@ -1,0 +1,241 @@
+"""What the flows need of the world: narrow Protocols, one a noun.
+
+Readers answer one question each. All writing goes through `Journal.save`, which takes what a flow decided as
+values (`changes.py`) and makes it true in one transaction. A method that cannot answer now (locked database,
+full disk) raises Unavailable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from watchword.jose.jwk import SigningKey
+from watchword.log import Entry
+from watchword_server.changes import Audit, Change, StoredKey
+from watchword_server.people.values import Session, User
+from watchword_server.protocol.values import Api, Client, Grant, RefreshToken
+
+
+class Conflict(Exception):
+    """A change found another state than it was decided on; nothing of its transaction happened."""
+
+
+class Unavailable(Exception):
+    """The store cannot answer now. Nothing was lost: what was acknowledged is there, this was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the revocation log stands, read in one statement.
+
+    `rev` is the last committed `seq`. `state` changes whenever a user, client, API or key does, so what was
+    read under one `state` is current while it stays. `lifetime` is the longest access token lifetime ever
+    in force, in seconds.
+    """
+
+    log: str
+    rev: int
+    chain: bytes
+    state: int
+    lifetime: int
+
+
+class Log(Protocol):
+    """The revocation log. `rev` is read before the state that it goes with: lagging only kills sooner."""
+
+    async def head(self) -> Head: ...
+    async def after(self, seq: int, limit: int) -> tuple[Head, Sequence[Entry]]:
+        """The head, and the entries from `seq` + 1 on, in order and without gaps.
+
+        Empty with a head beyond `seq` when some of them were forgotten: then only a snapshot helps.
+        """
+        ...
+
+    async def alive(self, now: int) -> tuple[Head, Sequence[Entry]]:
+        """The head and all entries whose `until` is not before `now`, of one moment."""
+        ...
+
+    async def chain_at(self, seq: int) -> bytes | None:
+        """The hash at `seq`; None when it is forgotten or not yet there."""
+        ...
+
+
+class Users(Protocol):
+    """People."""
+
+    async def find(self, sub: str) -> User | None: ...
+    async def named(self, email: str) -> User | None:
+        """By canonical e-mail address."""
+        ...
+
+    async def all(self, after: str, limit: int) -> Sequence[User]:
+        """A page in the order of e-mail addresses, those beyond `after`."""
+        ...
+
+
+class Clients(Protocol):
+    """Registered programs."""
+
+    async def find(self, client_id: str) -> Client | None: ...
+    async def all(self, after: str, limit: int) -> Sequence[Client]:
+        """A page in the order of ids, those beyond `after`."""
+        ...
+
+
+class Apis(Protocol):
+    """Resource servers."""
+
+    async def find(self, audience: str) -> Api | None: ...
+    async def of(self, client_id: str) -> Api | None:
+        """The API that has these credentials."""
+        ...
+
+    async def all(self) -> Sequence[Api]: ...
+
+
+class Sessions(Protocol):
+    """Sign-ins."""
+
+    async def find(self, sid: str) -> Session | None: ...
+    async def of(self, sub: str) -> Sequence[Session]:
+        """A user's sessions that have not ended, newest first."""
+        ...
+
+
+class Grants(Protocol):
+    """What clients may do for subjects."""
+
+    async def find(self, gid: str) -> Grant | None: ...
+
+
+class RefreshTokens(Protocol):
+    """Refresh tokens, kept by SHA-256."""
+
+    async def find(self, hash: bytes) -> RefreshToken | None: ...
+
+
+class Keys(Protocol):
+    """Signing keys at rest."""
+
+    async def all(self) -> Sequence[StoredKey]:
+        """Every key that is not revoked, oldest first."""
+        ...
+
+
+class AuditTrail(Protocol):
+    """What happened."""
+
+    async def latest(self, limit: int) -> Sequence[Audit]:
+        """Newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A message that waits in the outbox. `attempts` counts the failed ones."""
+
+    number: int
+    topic: str
+    body: dict[str, str | int]
+    attempts: int
+
+
+class Outbox(Protocol):
+    """What must be sent after the commit, at least once."""
+
+    async def due(self, now: int, limit: int) -> Sequence[Parcel]: ...
+    async def sent(self, number: int) -> None: ...
+    async def retry(self, number: int, at: int, reason: str) -> None:
+        """Count a failed attempt; the next is due at `at`."""
+        ...
+
+
+class Journal(Protocol):
+    """The one way to write."""
+
+    async def save(self, *changes: Change) -> Sequence[Entry]:
+        """Make all of it true in one durable transaction, or none: Conflict or Unavailable.
+
+        Returns the entries that its Revoke changes became, in their order. When it returns, they survive
+        `kill -9` and power loss.
+        """
+        ...
+
+    async def purge(self, now: int, audit_before: int) -> int:
+        """Delete a bounded batch of what has expired: sessions, grants, refresh tokens and log entries
+        before `now` (seconds), sent messages, audit rows before `audit_before` (milliseconds). How many went.
+        """
+        ...
+
+
+class KeyStore(Protocol):
+    """Makes and opens private keys. A key service or an HSM is another adapter of this."""
+
+    def make(self, alg: str, use: str, now: int) -> StoredKey: ...
+    def open(self, stored: StoredKey) -> SigningKey:
+        """Raises KeyStoreError when the master key does not fit."""
+        ...
+
+
+class KeyStoreError(Exception):
+    """The master key does not open a stored key; the message says how to mend it."""
+
+
+class PasswordHasher(Protocol):
+    """A slow hash on a bounded thread. Raises Busy when too many wait."""
+
+    async def hash(self, password: str) -> str: ...
+    async def matches(self, password_hash: str | None, password: str) -> bool:
+        """Takes equally long for None, and is then false."""
+        ...
+
+
+class Busy(Exception):
+    """The queue is full; ask again later."""
+
+
+class Attempts(Protocol):
+    """Counts failed sign-ins, by account and by address, atomically however many try at once."""
+
+    def begin(self, keys: Sequence[str], now: float) -> int:
+        """Seconds to wait, or 0: then this attempt counts as failed until `succeed` takes it back."""
+        ...
+
+    def succeed(self, keys: Sequence[str]) -> None:
+        """Forget the first key's failures (the account) and take this attempt back from the others."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Every reader, and the one writer, of one database."""
+
+    log: Log
+    users: Users
+    clients: Clients
+    apis: Apis
+    sessions: Sessions
+    grants: Grants
+    refresh_tokens: RefreshTokens
+    keys: Keys
+    audit: AuditTrail
+    outbox: Outbox
+    journal: Journal
+
+
+Random = Callable[[int], bytes]
+"""`secrets.token_bytes`: that many random bytes."""
+
+
+class Mailer(Protocol):
+    """Sends a plain-text message."""
+
+    async def send(self, to: str, subject: str, text: str) -> None:
+        """Raises MailFailed when the next server did not take it."""
+        ...
+
+
+class MailFailed(Exception):
+    """The message did not leave; it is worth another try."""

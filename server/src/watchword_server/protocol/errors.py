@@ -1,0 +1,112 @@
+"""Every refusal of the protocol. `code` goes to the client, the message to the log.
+
+OAuthError                     400
+├── InvalidRequest             400 invalid_request
+├── InvalidClient              401 invalid_client
+├── InvalidGrant               400 invalid_grant
+│   └── RefreshReused          a spent refresh token came back: its family must die
+├── UnauthorizedClient         400 unauthorized_client
+├── UnsupportedGrantType       400 unsupported_grant_type
+├── InvalidScope               400 invalid_scope
+├── InvalidTarget              400 invalid_target
+├── InvalidSession             401 invalid_token
+├── AccessDenied               403 access_denied
+├── TooManyAttempts            429 slow_down, with Retry-After
+└── TemporarilyUnavailable     503 temporarily_unavailable, with Retry-After
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OAuthError(Exception):
+    """A refusal (RFC 6749 §5.2)."""
+
+    code: ClassVar[str]
+    status: ClassVar[int] = 400
+    retry_after: int = 0
+    """Seconds after which asking again makes sense; 0 when it never does."""
+
+
+class InvalidRequest(OAuthError):
+    """A parameter is missing, malformed or repeated (RFC 6749 §5.2)."""
+
+    code = "invalid_request"
+
+
+class InvalidClient(OAuthError):
+    """Client authentication failed, alike for every reason (RFC 6749 §5.2)."""
+
+    code = "invalid_client"
+    status = 401
+
+
+class InvalidGrant(OAuthError):
+    """What was presented for a token is unknown, dead, or somebody else's (RFC 6749 §5.2)."""
+
+    code = "invalid_grant"
+
+
+class RefreshReused(InvalidGrant):
+    """A spent refresh token came back, so its family must die (RFC 9700 §4.14.2)."""
+
+
+class UnauthorizedClient(OAuthError):
+    """The client may not use this way (RFC 6749 §5.2)."""
+
+    code = "unauthorized_client"
+
+
+class UnsupportedGrantType(OAuthError):
+    """No such grant here (RFC 6749 §5.2)."""
+
+    code = "unsupported_grant_type"
+
+
+class InvalidScope(OAuthError):
+    """A scope that is malformed, unknown, or more than allowed (RFC 6749 §5.2)."""
+
+    code = "invalid_scope"
+
+
+class InvalidTarget(OAuthError):
+    """The API asked for is unknown, not allowed, or not named where several are possible (RFC 8707 §2)."""
+
+    code = "invalid_target"
+
+
+class InvalidSession(OAuthError):
+    """The token presented for a session is not a good one (RFC 6750 §3.1)."""
+
+    code = "invalid_token"
+    status = 401
+
+
+class AccessDenied(OAuthError):
+    """Who asks may not do this from where they ask."""
+
+    code = "access_denied"
+    status = 403
+
+
+class TooManyAttempts(OAuthError):
+    """Too many failed sign-ins; the time to wait grows."""
+
+    code = "slow_down"
+    status = 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TemporarilyUnavailable(OAuthError):
+    """The service cannot answer now; nothing was changed."""
+
+    code = "temporarily_unavailable"
+    status = 503
+
+    def __init__(self, message: str, retry_after: int = 2) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -1,0 +1,56 @@
+"""Which API a token is for, and with which scopes (RFC 6749 §3.3, RFC 8707)."""
+
+from __future__ import annotations
+
+import re
+
+from watchword_server.protocol.errors import InvalidScope, InvalidTarget
+from watchword_server.protocol.values import Client, Grant
+
+SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]{1,128}")
+MAX_SCOPES = 64
+
+
+def scope_tokens(scope: str | None) -> tuple[str, ...]:
+    """Split a scope parameter, without repeats, in its order (RFC 6749 §3.3)."""
+    if scope is None:
+        return ()
+    tokens = tuple(dict.fromkeys(scope.split(" ")))
+    if len(tokens) > MAX_SCOPES or not all(SCOPE_TOKEN.fullmatch(token) for token in tokens):
+        raise InvalidScope("scope is malformed")
+    return tokens
+
+
+def target(client: Client, scope: str | None, resource: str | None) -> tuple[str, tuple[str, ...]]:
+    """The audience and the scopes that a client gets for what it asks.
+
+    Nothing asked means everything the client may have at its API. Which API is decided by `resource`, else by
+    the scopes, else because there is only one.
+    """
+    asked = scope_tokens(scope)
+    audience = resource if resource is not None else _audience_of(client, asked)
+    allowed = client.access.get(audience)
+    if allowed is None:
+        raise InvalidTarget("client may not use this API")
+    if not set(asked) <= set(allowed):
+        raise InvalidScope("client may not have this scope")
+    return audience, asked or tuple(allowed)
+
+
+def narrowed(grant: Grant, scope: str | None, resource: str | None) -> tuple[str, ...]:
+    """The scopes of a refreshed token: what was granted or a part of it, never more (RFC 6749 §6)."""
+    asked = scope_tokens(scope)
+    if resource is not None and resource != grant.audience:
+        raise InvalidTarget("grant is for another API")
+    if not set(asked) <= set(grant.scope):
+        raise InvalidScope("scope was not granted")
+    return asked or grant.scope
+
+
+def _audience_of(client: Client, asked: tuple[str, ...]) -> str:
+    fitting = [audience for audience, allowed in client.access.items() if set(asked) <= set(allowed)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting and client.access:
+        raise InvalidScope("no API of this client has these scopes")
+    raise InvalidTarget("say with `resource` which API the token is for")

@@ -1,0 +1,72 @@
+"""The nouns of OAuth as frozen values. Times are whole seconds since 1970, lifetimes are seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+CONFIDENTIAL: Literal["confidential"] = "confidential"
+PUBLIC: Literal["public"] = "public"
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """A resource server. Its own credentials read the feed and introspect tokens for its audience."""
+
+    audience: str
+    name: str
+    scopes: tuple[str, ...]
+    client_id: str
+    secret_hash: bytes
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A registered program (RFC 6749 §2). `access` says, for each audience, the scopes it may have."""
+
+    client_id: str
+    name: str
+    kind: Literal["confidential", "public"]
+    secret_hash: bytes | None
+    grant_types: frozenset[str]
+    access: Mapping[str, tuple[str, ...]]
+    created_at: int
+    first_party: bool = False
+    """Whether it may use `POST /session`: only programs of the operator's own."""
+    redirect_uris: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    """Web origins from which a browser may call on this client's behalf."""
+    rotates: bool = True
+    """Whether each use of a refresh token replaces it; always so for public clients."""
+    disabled_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a client may do for a subject at one API. A refresh token family belongs to one grant."""
+
+    gid: str
+    client_id: str
+    sub: str
+    audience: str
+    scope: tuple[str, ...]
+    created_at: int
+    expires_at: int
+    sid: str | None = None
+    parent: str | None = None
+    ended_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """One token of a family. Only hashes are kept; the successor is sealed under the spent token."""
+
+    hash: bytes
+    gid: str
+    created_at: int
+    expires_at: int
+    spent_at: int | None = None
+    successor_hash: bytes | None = None
+    sealed_successor: bytes | None = None

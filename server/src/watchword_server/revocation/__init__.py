@@ -1,0 +1,1 @@
+"""What an event kills, and how snapshots and deltas are cut. Pure."""

@@ -1,0 +1,96 @@
+"""The refresh grant: rotation, one retry, and reuse that kills the family."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from watchword_server.people.values import Session, User
+from watchword_server.protocol.errors import InvalidGrant, RefreshReused, UnauthorizedClient
+from watchword_server.protocol.grants.refresh_token import RETRY, Found, Step, redeem
+from watchword_server.protocol.refresh_token import kept, sealed, spelled, unsealed
+from watchword_server.protocol.values import Client, Grant, RefreshToken
+
+NOW = 1_000_000
+CLIENT = Client("c1", "App", "public", None, frozenset({"refresh_token"}), {}, 0)
+TOKEN = RefreshToken(b"1" * 32, "g1", NOW - 10, NOW + 10)
+SPENT = replace(TOKEN, spent_at=NOW - 5, successor_hash=b"2" * 32, sealed_successor=b"x")
+SUCCESSOR = RefreshToken(b"2" * 32, "g1", NOW - 5, NOW + 10)
+GRANT = Grant("g1", "c1", "u1", "https://orders.example", ("read",), 0, NOW + 10, sid="s1")
+SESSION = Session("s1", "u1", "c1", ("pwd",), 0, NOW + 10, "", "")
+USER = User("u1", "a@b.example", "A", None, (), 0)
+GOOD = Found(TOKEN, None, GRANT, SESSION, USER)
+RETRIED = replace(GOOD, token=SPENT, successor=SUCCESSOR)
+
+
+@pytest.mark.parametrize(
+    ("found", "client", "step"),
+    [
+        (GOOD, CLIENT, Step.ROTATE),
+        (GOOD, replace(CLIENT, rotates=False), Step.ROTATE),
+        (GOOD, replace(CLIENT, kind="confidential"), Step.ROTATE),
+        (GOOD, replace(CLIENT, kind="confidential", rotates=False), Step.KEEP),
+        (RETRIED, CLIENT, Step.REPEAT),
+        (replace(RETRIED, token=replace(SPENT, spent_at=NOW - RETRY)), CLIENT, Step.REPEAT),
+        (replace(GOOD, grant=replace(GRANT, sid=None), session=None), CLIENT, Step.ROTATE),
+    ],
+)
+def test_a_good_refresh_token_rotates_repeats_or_stays(found, client, step):
+    """Public clients always rotate; a retry in time gets the same successor (RFC 9700 §4.14.2)."""
+    assert redeem(found, client, NOW) is step
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        replace(RETRIED, successor=replace(SUCCESSOR, spent_at=NOW - 1)),
+        replace(RETRIED, successor=None),
+        replace(RETRIED, token=replace(SPENT, spent_at=NOW - RETRY - 1)),
+    ],
+)
+def test_a_spent_token_that_comes_back_kills_the_family(found):
+    """After the successor was used, or too late: somebody has a copy."""
+    with pytest.raises(RefreshReused):
+        redeem(found, CLIENT, NOW)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Found(None, None, None, None, None),
+        replace(GOOD, grant=None),
+        replace(GOOD, grant=replace(GRANT, client_id="c2")),
+        replace(RETRIED, successor=None, grant=replace(GRANT, client_id="c2")),
+        replace(GOOD, grant=replace(GRANT, ended_at=NOW - 1)),
+        replace(GOOD, grant=replace(GRANT, expires_at=NOW)),
+        replace(GOOD, token=replace(TOKEN, expires_at=NOW)),
+        replace(GOOD, session=None),
+        replace(GOOD, session=replace(SESSION, ended_at=NOW - 1)),
+        replace(GOOD, session=replace(SESSION, expires_at=NOW)),
+        replace(GOOD, user=None),
+        replace(GOOD, user=replace(USER, disabled_at=NOW - 1)),
+    ],
+)
+def test_what_is_unknown_dead_or_somebody_elses_is_refused(found):
+    """invalid_grant, and another client's token is no sign of theft by this one."""
+    with pytest.raises(InvalidGrant) as refusal:
+        redeem(found, CLIENT, NOW)
+    assert not isinstance(refusal.value, RefreshReused)
+
+
+def test_a_client_without_the_grant_is_refused():
+    """Only clients registered for refresh tokens may use them."""
+    with pytest.raises(UnauthorizedClient):
+        redeem(GOOD, replace(CLIENT, grant_types=frozenset()), NOW)
+
+
+def test_only_who_shows_the_spent_token_reads_its_successor():
+    """The successor is sealed under a key derived from the spent token; the store knows only hashes."""
+    spent, successor = spelled(b"a" * 32), spelled(b"b" * 32)
+    blob = sealed(successor, spent, b"n" * 12)
+    assert unsealed(blob, spent) == successor
+    assert successor.encode() not in blob
+    with pytest.raises(InvalidGrant):
+        unsealed(blob, spelled(b"c" * 32))
+    assert kept(spent) != kept(spent[:-1])

@@ -1,0 +1,70 @@
+"""Which API a token is for, and with which scopes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from watchword_server.protocol.errors import InvalidScope, InvalidTarget
+from watchword_server.protocol.targets import MAX_SCOPES, narrowed, scope_tokens, target
+from watchword_server.protocol.values import Client, Grant
+
+ORDERS, STOCK = "https://orders.example", "https://stock.example"
+ONE = Client("c1", "One", "confidential", b"", frozenset(), {ORDERS: ("read", "write")}, 0)
+TWO = replace(ONE, access={ORDERS: ("read", "write"), STOCK: ("read", "count")})
+GRANT = Grant("g1", "c1", "u1", ORDERS, ("read", "write"), 0, 100)
+
+
+@pytest.mark.parametrize(
+    ("client", "scope", "resource", "expected"),
+    [
+        (ONE, None, None, (ORDERS, ("read", "write"))),
+        (ONE, "read", None, (ORDERS, ("read",))),
+        (ONE, "read read", None, (ORDERS, ("read",))),
+        (TWO, "write", None, (ORDERS, ("write",))),
+        (TWO, None, STOCK, (STOCK, ("read", "count"))),
+        (TWO, "read", STOCK, (STOCK, ("read",))),
+    ],
+)
+def test_the_api_follows_from_resource_scopes_or_being_the_only_one(client, scope, resource, expected):
+    """Nothing asked means all that the client may have there (RFC 6749 §3.3, RFC 8707 §2)."""
+    assert target(client, scope, resource) == expected
+
+
+@pytest.mark.parametrize(
+    ("client", "scope", "resource", "refusal"),
+    [
+        (ONE, "admin", None, InvalidScope),
+        (ONE, "read admin", None, InvalidScope),
+        (TWO, "write count", None, InvalidScope),
+        (TWO, "count", ORDERS, InvalidScope),
+        (ONE, "read", STOCK, InvalidTarget),
+        (ONE, None, ORDERS + "/", InvalidTarget),
+        (TWO, None, None, InvalidTarget),
+        (TWO, "read", None, InvalidTarget),
+        (replace(ONE, access={}), None, None, InvalidTarget),
+        (replace(ONE, access={}), "read", None, InvalidTarget),
+    ],
+)
+def test_more_than_allowed_or_an_unclear_api_is_refused(client, scope, resource, refusal):
+    """A scope or an API that the client may not have never shrinks silently."""
+    with pytest.raises(refusal):
+        target(client, scope, resource)
+
+
+@pytest.mark.parametrize("scope", ["", " ", "a  b", "a\nb", 'a"b', "a\\b", "\u00e9", "a" * 129, " ".join(map(str, range(MAX_SCOPES + 1)))])
+def test_a_malformed_scope_is_refused(scope):
+    """Scope tokens are visible ASCII without quote and backslash (RFC 6749 §3.3)."""
+    with pytest.raises(InvalidScope):
+        scope_tokens(scope)
+
+
+def test_a_refresh_narrows_and_never_widens():
+    """The refreshed token has what was granted or less (RFC 6749 §6)."""
+    assert narrowed(GRANT, None, None) == ("read", "write")
+    assert narrowed(GRANT, "read", ORDERS) == ("read",)
+    with pytest.raises(InvalidScope):
+        narrowed(GRANT, "read admin", None)
+    with pytest.raises(InvalidTarget):
+        narrowed(GRANT, None, STOCK)

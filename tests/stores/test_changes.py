@@ -1,0 +1,244 @@
+"""What each change does, and to what it does nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from tests.stores.people_and_programs import (
+    API,
+    AUDIT,
+    CLIENT,
+    EVERYTHING,
+    GRANT,
+    KEY,
+    NOW,
+    OTHER_CLIENT,
+    OTHER_USER,
+    SESSION,
+    TOKEN,
+    USER,
+)
+from watchword_server.changes import (
+    Add,
+    EndGrant,
+    EndGrantsOf,
+    EndSession,
+    EndSessionsOf,
+    RaiseLifetime,
+    RetireKey,
+    Revoke,
+    Send,
+    SetApiSecret,
+    SetClientDisabled,
+    SetClientSecret,
+    SetPassword,
+    SetRoles,
+    SetUserDisabled,
+    Spend,
+    Unrevoked,
+)
+from watchword_server.ports import Conflict
+
+SPEND = Spend(TOKEN.hash, NOW + 1, b"n" * 32, b"sealed")
+
+
+async def test_a_user_is_changed_in_one_respect_at_a_time(stores):
+    """Password, roles, disabled and enabled again."""
+    await stores.journal.save(*EVERYTHING)
+    await stores.journal.save(SetPassword(USER.sub, "$new"))
+    assert await stores.users.find(USER.sub) == replace(USER, password_hash="$new")
+    await stores.journal.save(SetPassword(USER.sub, USER.password_hash), SetRoles(USER.sub, ()))
+    assert await stores.users.find(USER.sub) == replace(USER, roles=())
+    await stores.journal.save(SetRoles(USER.sub, USER.roles), SetUserDisabled(USER.sub, NOW))
+    assert await stores.users.find(USER.sub) == replace(USER, disabled_at=NOW)
+    await stores.journal.save(SetUserDisabled(USER.sub, None))
+    assert await stores.users.find(USER.sub) == USER
+
+
+async def test_a_client_and_an_api_change_their_secrets(stores):
+    """And a client is disabled and enabled."""
+    await stores.journal.save(*EVERYTHING)
+    await stores.journal.save(SetClientSecret(CLIENT.client_id, b"1"), SetApiSecret(API.audience, b"2"))
+    assert await stores.clients.find(CLIENT.client_id) == replace(CLIENT, secret_hash=b"1")
+    assert await stores.apis.of(API.client_id) == replace(API, secret_hash=b"2")
+    await stores.journal.save(SetClientDisabled(CLIENT.client_id, None))
+    assert (await stores.clients.find(CLIENT.client_id)).disabled_at is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        SetPassword("nobody", "$x"),
+        SetRoles("nobody", ()),
+        SetUserDisabled("nobody", NOW),
+        SetClientDisabled("nothing", NOW),
+        SetClientSecret("nothing", b"x"),
+        SetApiSecret("nowhere", b"x"),
+        RetireKey("no-key", NOW, revoked=True),
+        replace(SPEND, hash=b"unknown"),
+    ],
+    ids=lambda change: type(change).__name__,
+)
+async def test_a_change_of_something_unknown_is_a_conflict(stores, change):
+    """Nothing of its transaction happens."""
+    await stores.journal.save(*EVERYTHING)
+    with pytest.raises(Conflict):
+        await stores.journal.save(Revoke("subject", USER.sub, NOW), change, AUDIT)
+    assert (await stores.log.head()).rev == 0
+    assert list(await stores.audit.latest(9)) == []
+
+
+async def test_ending_a_session_ends_its_grants(stores):
+    """And no others; a second time changes nothing."""
+    other = replace(GRANT, gid="gid-2", sid="sid-2")
+    await stores.journal.save(*EVERYTHING, Add(other))
+    await stores.journal.save(EndSession(SESSION.sid, NOW + 5))
+    await stores.journal.save(EndSession(SESSION.sid, NOW + 9))
+    assert await stores.sessions.find(SESSION.sid) == replace(SESSION, ended_at=NOW + 5)
+    assert await stores.grants.find(GRANT.gid) == replace(GRANT, ended_at=NOW + 5)
+    assert await stores.grants.find("gid-2") == other
+
+
+async def test_ending_all_of_a_user_ends_sessions_and_grants(stores):
+    """Those of other people stay."""
+    theirs = (replace(SESSION, sid="sid-bob", sub="sub-bob"), replace(GRANT, gid="gid-bob", sub="sub-bob", sid=None))
+    loose = replace(GRANT, gid="gid-loose", sid=None)
+    await stores.journal.save(*EVERYTHING, Add(OTHER_USER), *map(Add, theirs), Add(loose))
+    await stores.journal.save(EndSessionsOf(USER.sub, NOW))
+    assert list(await stores.sessions.of(USER.sub)) == []
+    assert [(await stores.grants.find(gid)).ended_at for gid in ("gid-1", "gid-loose", "gid-bob")] == [NOW, NOW, None]
+    assert (await stores.sessions.find("sid-bob")).ended_at is None
+
+
+async def test_grants_end_one_by_one_or_by_client(stores):
+    """And an end never moves."""
+    others = [replace(GRANT, gid="gid-2"), replace(GRANT, gid="gid-3", client_id=OTHER_CLIENT.client_id)]
+    await stores.journal.save(*EVERYTHING, Add(OTHER_CLIENT), *map(Add, others))
+    await stores.journal.save(EndGrant("gid-1", NOW))
+    await stores.journal.save(EndGrantsOf(CLIENT.client_id, NOW + 1))
+    ends = [(await stores.grants.find(f"gid-{n}")).ended_at for n in (1, 2, 3)]
+    assert ends == [NOW, NOW + 1, None]
+
+
+async def test_a_refresh_token_is_spent_for_its_successor(stores):
+    """The spent one remembers what it became."""
+    await stores.journal.save(*EVERYTHING)
+    await stores.journal.save(SPEND, Add(replace(TOKEN, hash=SPEND.successor_hash)))
+    spent = replace(TOKEN, spent_at=NOW + 1, successor_hash=SPEND.successor_hash, sealed_successor=b"sealed")
+    assert await stores.refresh_tokens.find(TOKEN.hash) == spent
+    assert (await stores.refresh_tokens.find(SPEND.successor_hash)).spent_at is None
+
+
+@pytest.mark.parametrize("before", [SPEND, EndGrant(GRANT.gid, NOW), EndSession(SESSION.sid, NOW)], ids=str)
+async def test_a_token_that_was_spent_or_cut_is_not_spent_again(stores, before):
+    """The loser leaves no successor behind."""
+    await stores.journal.save(*EVERYTHING)
+    await stores.journal.save(before)
+    with pytest.raises(Conflict):
+        await stores.journal.save(replace(SPEND, successor_hash=b"m" * 32), Add(replace(TOKEN, hash=b"m" * 32)), AUDIT)
+    assert await stores.refresh_tokens.find(b"m" * 32) is None
+
+
+async def test_exactly_one_of_many_tasks_spends_a_token(stores):
+    """All others see a Conflict, and nothing of them happens."""
+    await stores.journal.save(*EVERYTHING)
+
+    async def spend(n: int) -> bool:
+        mine = n.to_bytes(32)
+        try:
+            await stores.journal.save(replace(SPEND, successor_hash=mine), Add(replace(TOKEN, hash=mine)))
+        except Conflict:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*map(spend, range(50)))) == 1
+    winner = (await stores.refresh_tokens.find(TOKEN.hash)).successor_hash
+    found = [await stores.refresh_tokens.find(n.to_bytes(32)) for n in range(50)]
+    assert [token.hash for token in found if token] == [winner]
+
+
+@pytest.mark.parametrize(
+    ("entry", "guard", "holds"),
+    [
+        (("subject", "sub-ann"), {"sub": "sub-ann"}, False),
+        (("client", "web"), {"client_id": "web"}, False),
+        (("session", "sid-1"), {"sid": "sid-1"}, False),
+        (("issuer", ""), {}, False),
+        (("subject", "sub-ann"), {"sub": "sub-bob", "client_id": "sub-ann", "sid": "sub-ann"}, True),
+        (("token", "sub-ann"), {"sub": "sub-ann"}, True),
+        (("subject", "sub-ann"), {}, True),
+    ],
+)
+async def test_a_session_is_not_opened_on_what_was_revoked_meanwhile(stores, entry, guard, holds):
+    """What was decided at `rev` is void when an entry after it hits whom it was decided for."""
+    await stores.journal.save(*EVERYTHING, Revoke("subject", USER.sub, NOW))
+    rev = (await stores.log.head()).rev
+    await stores.journal.save(Revoke(*entry, NOW))
+    late = Add(replace(SESSION, sid="sid-late"))
+    if holds:
+        await stores.journal.save(Unrevoked(rev, **guard), late)
+    else:
+        with pytest.raises(Conflict):
+            await stores.journal.save(Unrevoked(rev, **guard), late)
+    assert (await stores.sessions.find("sid-late") is not None) is holds
+    await stores.journal.save(Unrevoked(rev + 1, **guard))
+
+
+async def test_a_key_retires_first_and_is_revoked_later(stores):
+    """The time when it retired stays."""
+    await stores.journal.save(Add(KEY))
+    await stores.journal.save(RetireKey(KEY.kid, NOW + 1, revoked=False))
+    assert list(await stores.keys.all()) == [replace(KEY, retired_at=NOW + 1)]
+    await stores.journal.save(RetireKey(KEY.kid, NOW + 2, revoked=True))
+    assert list(await stores.keys.all()) == []
+
+
+async def test_the_longest_lifetime_only_grows(stores):
+    """It says how long an old token may live, so it never goes down."""
+    for seconds, longest in ((900, 900), (60, 900), (3600, 3600)):
+        await stores.journal.save(RaiseLifetime(seconds))
+        assert (await stores.log.head()).lifetime == longest
+
+
+async def test_the_state_moves_with_what_is_cached_and_with_nothing_else(stores):
+    """Users, clients, APIs and keys move it; sessions, tokens, audit rows and failed changes do not."""
+
+    async def moves(*changes) -> bool:
+        before = (await stores.log.head()).state
+        await stores.journal.save(*changes)
+        return (await stores.log.head()).state != before
+
+    assert await moves(Add(USER))
+    assert await moves(Add(CLIENT))
+    assert await moves(Add(API))
+    assert await moves(Add(KEY))
+    assert not await moves(Add(SESSION), Add(GRANT), Add(TOKEN), AUDIT, Send("t", {}, NOW), Revoke("token", "t", NOW))
+    assert await moves(SetPassword(USER.sub, "$"))
+    assert await moves(SetRoles(USER.sub, ()))
+    assert await moves(SetUserDisabled(USER.sub, NOW))
+    assert await moves(SetClientDisabled(CLIENT.client_id, NOW))
+    assert await moves(SetClientSecret(CLIENT.client_id, b"1"))
+    assert await moves(SetApiSecret(API.audience, b"1"))
+    assert await moves(RetireKey(KEY.kid, NOW, revoked=False))
+    assert not await moves(SPEND, EndSession(SESSION.sid, NOW), EndGrant(GRANT.gid, NOW), RaiseLifetime(5))
+    before = await stores.log.head()
+    with pytest.raises(Conflict):
+        await stores.journal.save(SetUserDisabled(USER.sub, None), SetRoles("nobody", ()))
+    assert await stores.log.head() == before
+
+
+async def test_what_another_process_changes_is_seen_at_once(database, store):
+    """Caches ask the database whether they are right, whoever changed it."""
+    await store.stores.journal.save(*EVERYTHING)
+    assert await store.stores.clients.find(CLIENT.client_id) == CLIENT
+    assert await store.stores.apis.of(API.client_id) == API
+    other = database.open()
+    try:
+        await other.stores.journal.save(SetClientDisabled(CLIENT.client_id, 7), SetApiSecret(API.audience, b"new"))
+    finally:
+        other.close()
+    assert await store.stores.clients.find(CLIENT.client_id) == replace(CLIENT, disabled_at=7)
+    assert await store.stores.apis.of(API.client_id) == replace(API, secret_hash=b"new")
