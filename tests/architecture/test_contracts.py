@@ -39,6 +39,7 @@ FAULTS = [
     (SERVER_LAYERS, f"{SERVER}/web/gossip.py", "import watchword_server.cli"),
     (SERVER_LAYERS, f"{SERVER}/people/values.py", "import watchword_server.protocol.values"),
     (SERVER_LAYERS, f"{SERVER}/protocol/gossip.py", "import watchword_server.revocation"),
+    (SERVER_LAYERS, f"{SERVER}/demo/gossip.py", "import watchword_server.flows"),
     (SERVER_LAYERS, f"{SERVER}/gossip.py", "NEWS = 1"),
     (ADAPTERS_HIDDEN, f"{SERVER}/cli/gossip.py", "import watchword_server.adapters"),
     (SETTINGS_HIDDEN, f"{SERVER}/web/gossip.py", "import watchword_server.settings"),

@@ -1,0 +1,284 @@
+"""Everything that one verifier follows at its issuer: metadata, keys, the feed; and whom it asks when in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from watchword.errors import CannotDecide
+from watchword.feed import Feed
+from watchword.freshness import EVER, Clocks, Freshness, Progress, State
+from watchword.introspection import Introspection
+from watchword.jose.jwk import PublicKey
+from watchword.keys import KeySource
+from watchword.policy import Opener, Policy
+from watchword.revocations import RevocationSet
+from watchword.wire import loop as background
+from watchword.wire.exchange import basic, body_of, client
+from watchword.wire.metadata import Metadata, address_of, read
+
+if TYPE_CHECKING:
+    import httpx2
+
+T = TypeVar("T")
+
+FETCH_WITHIN: Final = 5.0
+"""Seconds for a metadata document or a key set."""
+TICK: Final = 1.0
+"""Seconds between two looks at our own state."""
+FORGET_EVERY: Final = 60
+"""Ticks between two rounds of forgetting."""
+
+_log = logging.getLogger("watchword")
+
+
+class Trust:
+    """The opener in force. It is replaced when the issuer publishes another longest lifetime."""
+
+    __slots__ = ("opener", "policy")
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.opener = Opener(policy)
+
+    def take(self, keys: Mapping[str, PublicKey], max_lifetime: int) -> None:
+        """Trust these keys, and lifetimes up to this many seconds."""
+        opener = self.opener
+        if max_lifetime != self.policy.max_lifetime:
+            self.policy = replace(self.policy, max_lifetime=max_lifetime)
+            opener = Opener(self.policy)
+        opener.trust(keys)
+        self.opener = opener
+
+
+class Following:
+    """Follows one issuer on the background loop, from `start` to `stop`. What it learned survives a fork.
+
+    `revocations`, `progress`, `trust` and `introspection` may be read by any thread.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        credentials: tuple[str, str] | None,
+        clocks: Clocks,
+        stale_after: float,
+        refuse_after: float,
+    ) -> None:
+        self.trust = Trust(policy)
+        self.revocations = RevocationSet()
+        self.progress = Progress(stale_after)
+        self.keys = KeySource(self._fetch_keys, clocks, self._trust_keys)
+        self.introspection: Introspection | None = None
+        self.started = EVER
+        """When following began in this process, on the monotonic clock; infinite before."""
+        self._feed_keys = KeySource(self._fetch_feed_keys, clocks)
+        self._metadata = Metadata(policy.issuer)
+        self._credentials = credentials
+        self._headers = basic(credentials)
+        self._clocks = clocks
+        self._stale_after, self._refuse_after = stale_after, refuse_after
+        self._shown: State = "starting"
+        self._reset()
+        background.on_fork(self)
+
+    def _reset(self) -> None:
+        """What belongs to one process."""
+        self._lock = threading.Lock()
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._http: httpx2.AsyncClient | None = None
+        self._feed: Feed | None = None
+        self._described: asyncio.Event | None = None
+        self._keyed: asyncio.Event | None = None
+
+    # From any thread.
+
+    def start(self) -> None:
+        """Follow from now on, if nobody does yet in this process. Raises CannotDecide after `stop`."""
+        if self._loop is not None:
+            return
+        import httpx2  # noqa: F401  # here rather than on the thread: a fork in the middle of an import would hang it
+
+        with self._lock:
+            if self._closed:
+                raise CannotDecide("this verifier is closed")
+            if self._loop is None:
+                loop = background.acquire()
+                self.started = self._clocks.monotonic()
+                background.submit(loop, self._run())
+                self._loop = loop
+        if self.progress.anchor is not None:  # a forked child begins with what its parent knew
+            self.progress.reckon(self._clocks.now())
+
+    def stop(self) -> Future[None]:
+        """Follow no more, for good. The future is done when the connections are closed."""
+        with self._lock:
+            loop, self._loop, self._closed = self._loop, None, True
+        self.progress.shut()
+        if loop is None:
+            return _nothing()
+        closing = background.submit(loop, self._close())
+        closing.add_done_callback(lambda _: background.release(loop))
+        return closing
+
+    def forked(self) -> None:
+        """In a forked child: locks, loop and connections are the parent's. Begin anew at the next question."""
+        self._reset()
+        self.keys.forked()
+        self._feed_keys.forked()
+        self.introspection = None
+        self.started = EVER
+        self.progress.shut()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run one of the coroutines below. Cancelled at once when nothing is followed."""
+        loop = self._loop
+        if loop is None:
+            work.close()
+            return _nothing()
+        return background.submit(loop, work)
+
+    def is_ready(self) -> bool:
+        """Whether keys and the revocation log have been read."""
+        return self.progress.anchor is not None and bool(self.keys.keys)
+
+    def state(self, age: float) -> State:
+        """What an age of that many seconds means."""
+        if self.progress.anchor is None:
+            return "starting"
+        if age < self._stale_after:
+            return "fresh"
+        return "stale" if age < self._refuse_after else "blind"
+
+    def freshness(self) -> Freshness:
+        """What is known, and how old it is."""
+        age = self.progress.age(self._clocks.now())
+        known = self.revocations
+        return Freshness(self.state(age), age, known.seq, known.log, len(known))
+
+    def trouble(self) -> str:
+        """Why nothing newer is known, as a clause for a message."""
+        feed = self._feed.trouble if self._feed else ""
+        return feed or self.keys.trouble or self._feed_keys.trouble or "no reason is known yet"
+
+    # On the background loop.
+
+    async def ready(self) -> None:
+        """Return when keys and the log have been read once."""
+        if self._keyed is not None and self._feed is not None:
+            await self._keyed.wait()
+            await self._feed.answered.wait()
+
+    async def _run(self) -> None:
+        """Follow until cancelled. A defect in here must make a verifier blind, not fresh for ever: try again."""
+        self._task = asyncio.current_task()
+        while True:
+            try:
+                await self._follow()
+            except Exception:
+                _log.exception("following %s failed unexpectedly; trying again", self._metadata.issuer)
+                await asyncio.sleep(FETCH_WITHIN)
+
+    async def _follow(self) -> None:
+        # Up to the first `await` everything is set, so that `ready` finds it.
+        self._http = http = client()
+        self._described, self._keyed = asyncio.Event(), asyncio.Event()
+        self.introspection = Introspection(self._introspect, self._clocks)
+        self._feed = feed = self._new_feed(http)
+        if self.is_ready():
+            self._keyed.set()
+            feed.answered.set()
+        async with http, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch())
+            tasks.create_task(self.keys.follow())
+            await self._described.wait()
+            tasks.create_task(self._feed_keys.follow())
+            tasks.create_task(feed.ask_for_ever())
+            tasks.create_task(feed.listen_for_ever())
+
+    def _new_feed(self, http: httpx2.AsyncClient) -> Feed:
+        return Feed(
+            http,
+            lambda: self._metadata,
+            self._headers,
+            self._feed_keys,
+            self.revocations,
+            self.progress,
+            self._clocks,
+            self._stale_after,
+            self.keys.refresh,
+        )
+
+    async def _fetch_keys(self) -> bytes:
+        """The issuer's key set; its metadata first, which may have changed as well."""
+        if self._http is None:
+            raise CannotDecide("not following")
+        address = address_of(self._metadata.issuer)
+        self._metadata = read(await body_of(self._http, address, seconds=FETCH_WITHIN), self._metadata.issuer)
+        if self._described is not None:
+            self._described.set()
+        return await body_of(self._http, self._metadata.jwks_uri, seconds=FETCH_WITHIN)
+
+    async def _fetch_feed_keys(self) -> bytes:
+        if self._http is None or not self._metadata.feed_jwks_uri:
+            raise CannotDecide("the issuer's metadata names no keys for a revocation feed")
+        return await body_of(self._http, self._metadata.feed_jwks_uri, seconds=FETCH_WITHIN, headers=self._headers)
+
+    def _trust_keys(self, keys: Mapping[str, PublicKey]) -> None:
+        self.trust.take(keys, self._metadata.max_lifetime)
+        if keys and self._keyed is not None:
+            self._keyed.set()
+
+    async def _introspect(self, form: dict[str, str], seconds: float) -> bytes:
+        if self._http is None or not self._metadata.introspection_endpoint:
+            raise CannotDecide("the issuer's metadata names no introspection endpoint")
+        url = self._metadata.introspection_endpoint
+        return await body_of(self._http, url, seconds=seconds, headers=self._headers, form=form)
+
+    async def _watch(self) -> None:
+        """Say how fresh we are whenever that changes, drop old keys, forget what nobody can use any more."""
+        ticks = 0
+        while True:
+            self._show(self.freshness())
+            self.keys.expire()
+            if ticks % FORGET_EVERY == 0:
+                self.revocations.forget(int(self._clocks.wall()))
+            ticks += 1
+            await asyncio.sleep(TICK)
+
+    def _show(self, now: Freshness) -> None:
+        if now.state == self._shown:
+            return
+        level = logging.INFO if now.state == "fresh" else logging.WARNING
+        _log.log(
+            level,
+            "revocation feed of %s: %s, was %s; age %.1f s, seq %d, %d entries%s",
+            self._metadata.issuer,
+            now.state,
+            self._shown,
+            now.age,
+            now.seq,
+            now.entries,
+            "" if now.state == "fresh" else f"; {self.trouble()}",
+        )
+        self._shown = now.state
+
+    async def _close(self) -> None:
+        """End the work, which closes its connections."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+
+def _nothing() -> Future[Any]:
+    """The future of work that will not be done."""
+    gone: Future[Any] = Future()
+    gone.cancel()
+    return gone

@@ -1,0 +1,209 @@
+"""`watchword doctor`: what is wrong with a deployment, and how to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import urlsplit
+
+from watchword_server.cli.answers import Answer
+from watchword_server.cli.desk import Call
+from watchword_server.cli.failures import Code
+from watchword_server.cli.listening import in_use
+from watchword_server.cli.world import DatabaseReport
+from watchword_server.flows import keys
+from watchword_server.flows.keyring import ACCESS, FEED
+from watchword_server.ports import KeyStoreError, Unavailable
+from watchword_server.settings import SettingsError
+
+if TYPE_CHECKING:
+    from watchword_server.settings import Settings
+
+CLOCK_ERROR: Final = 5
+"""Seconds that two clocks may differ: the leeway of a verifier."""
+PATIENCE: Final = 3
+"""Seconds to wait for the running issuer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at, and what to do where it is not ok."""
+
+    state: Literal["ok", "warn", "fail"]
+    check: str
+    message: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Whoever answers at the address that the issuer listens at: who it says it is, and its clock (seconds)."""
+
+    issuer: str
+    clock: float | None
+
+
+def doctor(call: Call) -> Answer:
+    """Check settings, data folder, database, keys, clock and port. Exit code 1 when something must be mended."""
+    findings = asyncio.run(_all(call))
+    rows = [asdict(finding) for finding in findings]
+    failed = any(finding.state == "fail" for finding in findings)
+    note = "Something must be mended." if failed else "Nothing must be mended."
+    columns = ("state", "check", "message", "mend")
+    return Answer({"ok": not failed, "findings": rows}, rows, columns, note, Code.FAILED if failed else Code.OK)
+
+
+async def _all(call: Call) -> list[Finding]:
+    try:
+        settings = call.settings()
+    except SettingsError as error:
+        return [Finding("fail", "settings", str(error), "correct that setting")]
+    answering = await asyncio.to_thread(_answering, settings)
+    findings = [*_settings(settings), *_folder(settings.data), *_master_key(settings)]
+    sound = all(finding.state != "fail" for finding in findings)
+    findings += [finding async for finding in _database(call, settings, sound)]
+    return [*findings, *_port(settings, answering), *_clock_of(answering)]
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    yield Finding("ok", "settings", f"issuer {settings.issuer}, listening at {settings.listen}")
+    if settings.issuer.startswith("https://"):
+        yield Finding("ok", "issuer", "https")
+    else:
+        mend = "set `issuer` to the https URL that people and APIs reach it by"
+        yield Finding("warn", "issuer", "http on loopback: good for development only", mend)
+
+
+def _folder(folder: Path) -> Iterator[Finding]:
+    if not folder.exists():
+        yield Finding("warn", "data folder", f"{folder} is not there yet", "`watchword serve` makes it")
+        return
+    facts = folder.stat()
+    if not stat.S_ISDIR(facts.st_mode):
+        yield Finding("fail", "data folder", f"{folder} is not a folder", "set `data` to a folder")
+    elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        mend = "run as the account that `watchword serve` runs under, or give it the folder"
+        yield Finding("fail", "data folder", f"{folder} is not writable for this account", mend)
+    elif facts.st_mode & 0o077:
+        yield Finding("fail", "data folder", f"others on this machine may look into {folder}", f"chmod 700 {folder}")
+    else:
+        yield Finding("ok", "data folder", str(folder))
+
+
+def _master_key(settings: Settings) -> Iterator[Finding]:
+    file = settings.data / "master.key"
+    if settings.master_key is not None:
+        yield Finding("ok", "master key", "from the settings")
+    elif not file.exists():
+        yield Finding("warn", "master key", f"{file} is not there yet", "`watchword serve` makes it; keep a copy apart")
+    elif file.stat().st_mode & 0o077:
+        yield Finding("fail", "master key", f"others on this machine may read {file}", f"chmod 600 {file}")
+    else:
+        yield Finding("ok", "master key", f"{file}; keep a copy apart from the backups of the database")
+
+
+async def _database(call: Call, settings: Settings, sound: bool) -> AsyncIterator[Finding]:
+    """Opens the deployment itself only where all else is sound: what is known to be wrong is said once."""
+    try:
+        report = await call.world.examine(settings)
+    except Unavailable as error:
+        mend = "see whether another process holds it, and whether the disk is full; else restore a backup"
+        yield Finding("fail", "database", f"cannot be opened: {error}", mend)
+        return
+    if report is None:
+        yield Finding("warn", "database", "is not there yet", "`watchword serve` makes it")
+        return
+    findings = list(_report(report))
+    for finding in findings:
+        yield finding
+    if sound and all(finding.state == "ok" for finding in findings):
+        async for finding in _keys(call, settings):
+            yield finding
+
+
+def _report(report: DatabaseReport) -> Iterator[Finding]:
+    if report.integrity == "ok":
+        yield Finding("ok", "database", report.place)
+    else:
+        yield Finding("fail", "database", f"{report.place} is damaged: {report.integrity}", "restore a backup")
+    if report.revision == report.expected_revision:
+        yield Finding("ok", "schema", f"revision {report.revision}")
+    else:
+        message = f"revision {report.revision}, but this version wants {report.expected_revision}"
+        yield Finding("warn", "schema", message, "`watchword serve` brings it up to date")
+    if report.writable == "ok":
+        yield Finding("ok", "writing", "a transaction can begin")
+    else:
+        mend = "see whether another process holds the database, and whether the disk is full"
+        yield Finding("fail", "writing", report.writable, mend)
+    if report.newest is not None and report.newest > time.time() + CLOCK_ERROR:
+        ahead = round(report.newest - time.time())
+        message = f"the newest row of the database is {ahead} s in the future"
+        yield Finding("fail", "clock", message, "set this machine's clock, and keep it set (NTP)")
+    else:
+        yield Finding("ok", "clock", "not behind the database")
+
+
+async def _keys(call: Call, settings: Settings) -> AsyncIterator[Finding]:
+    mend = "set `master_key` (or master.key in the data folder) to the one that the keys were made under"
+    try:
+        async with call.world.open(settings) as issuer:
+            stored = await keys.current(issuer)
+            for key in stored:
+                issuer.key_store.open(key)
+    except KeyStoreError as error:
+        yield Finding("fail", "keys", str(error), mend)
+        return
+    except Unavailable as error:
+        yield Finding("fail", "keys", str(error), "try again")
+        return
+    for use in (ACCESS, FEED):
+        signing = [key for key in stored if key.use == use and key.retired_at is None]
+        if signing:
+            yield Finding("ok", f"{use} key", f"{signing[-1].alg} {signing[-1].kid}; the master key fits")
+        else:
+            yield Finding("fail", f"{use} key", "there is none", f"watchword key rotate --use {use}")
+
+
+def _port(settings: Settings, answering: Answering | None) -> Iterator[Finding]:
+    if answering is not None and answering.issuer == settings.issuer:
+        yield Finding("ok", "port", f"{settings.listen} is served by this issuer")
+    elif (problem := in_use(settings.address)) is None:
+        yield Finding("ok", "port", f"{settings.listen} is free")
+    else:
+        mend = "end what listens there, or set `listen` to another port"
+        yield Finding("fail", "port", f"{settings.listen} cannot be used: {problem}", mend)
+
+
+def _clock_of(answering: Answering | None) -> Iterator[Finding]:
+    if answering is None or answering.clock is None:
+        return
+    difference = round(answering.clock - time.time())
+    if abs(difference) > CLOCK_ERROR:
+        message = f"the running issuer's clock is {difference:+d} s off this machine's"
+        yield Finding("fail", "issuer's clock", message, "set both clocks, and keep them set (NTP)")
+    else:
+        yield Finding("ok", "issuer's clock", "agrees with this machine's")
+
+
+def _answering(settings: Settings) -> Answering | None:
+    """Ask the address itself; with TLS the issuer's URL, since a certificate names a host."""
+    import httpx2  # not above: no other command needs it
+
+    at_address = f"http://{settings.listen}{urlsplit(settings.issuer).path}"
+    base = settings.issuer if settings.tls.certificate is not None else at_address
+    try:
+        with httpx2.Client(timeout=PATIENCE, trust_env=False) as client:
+            answer = client.get(f"{base}/.well-known/openid-configuration")
+            issuer = answer.json()["issuer"]
+    except (httpx2.HTTPError, ValueError, LookupError, TypeError):
+        return None
+    date = answer.headers.get("date")
+    return Answering(str(issuer), parsedate_to_datetime(date).timestamp() if date else None)

@@ -1,0 +1,142 @@
+"""Administering clients and APIs. Secrets are made here, shown once, and kept as SHA-256."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from watchword.jose.b64 import b64url
+from watchword_server.changes import Add, Change, SetApiSecret, SetClientDisabled, SetClientSecret
+from watchword_server.flows.administration import Operator, Refused, Taken, Unknown
+from watchword_server.flows.issuer import Issuer, audit, revoke
+from watchword_server.flows.token import GRANTS
+from watchword_server.ports import Conflict
+from watchword_server.protocol.client_authentication import secret_hash
+from watchword_server.protocol.registration import BadRegistration, checked_api, checked_client
+from watchword_server.protocol.values import CONFIDENTIAL, Api, Client
+from watchword_server.revocation import deaths
+
+SECRET_PREFIX = "wws_"
+
+
+@dataclass(frozen=True, slots=True)
+class NewClient:
+    """What an operator says of a client. `access`: for each audience, the scopes it may have."""
+
+    name: str
+    kind: Literal["confidential", "public"]
+    grant_types: frozenset[str]
+    access: Mapping[str, tuple[str, ...]]
+    first_party: bool = False
+    redirect_uris: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    rotates: bool = True
+
+
+async def add_api(
+    issuer: Issuer, by: Operator, audience: str, name: str, scopes: tuple[str, ...], now: int
+) -> tuple[Api, str]:
+    """Register an API; the second part is its secret, which nobody can read again."""
+    secret = _secret(issuer)
+    api = Api(audience, name, scopes, f"api_{issuer.identifier()}", secret_hash(secret), now)
+    try:
+        checked_api(api)
+    except BadRegistration as error:
+        raise Refused(str(error)) from error
+    row = audit(by.caller, now, by.actor, "api.add", target=f"api:{audience}")
+    await _save(issuer, f"the API {audience} is registered already", Add(api), row)
+    return api, secret
+
+
+async def find_api(issuer: Issuer, audience: str) -> Api:
+    """By audience or `client_id`."""
+    api = await issuer.stores.apis.find(audience) or await issuer.stores.apis.of(audience)
+    if api is None:
+        raise Unknown(f"no API {audience}; list them with `watchword api list`")
+    return api
+
+
+async def new_api_secret(issuer: Issuer, by: Operator, audience: str, now: int) -> tuple[Api, str]:
+    """Replace an API's secret; the old one stops at once."""
+    api = await find_api(issuer, audience)
+    secret = _secret(issuer)
+    row = audit(by.caller, now, by.actor, "api.secret", target=f"api:{api.audience}")
+    await issuer.stores.journal.save(SetApiSecret(api.audience, secret_hash(secret)), row)
+    return api, secret
+
+
+async def add(issuer: Issuer, by: Operator, new: NewClient, now: int) -> tuple[Client, str | None]:
+    """Register a client; the second part is the secret of a confidential one, shown this once."""
+    secret = _secret(issuer) if new.kind == CONFIDENTIAL else None
+    apis = {api.audience: api for api in await issuer.stores.apis.all()}
+    client = Client(
+        client_id=f"client_{issuer.identifier()}",
+        name=new.name,
+        kind=new.kind,
+        secret_hash=secret_hash(secret) if secret else None,
+        grant_types=new.grant_types,
+        access=new.access,
+        created_at=now,
+        first_party=new.first_party,
+        redirect_uris=new.redirect_uris,
+        origins=new.origins,
+        rotates=new.rotates,
+    )
+    try:
+        checked_client(client, apis, GRANTS)
+    except BadRegistration as error:
+        raise Refused(str(error)) from error
+    row = audit(by.caller, now, by.actor, "client.add", target=f"client:{client.client_id}")
+    await _save(issuer, "the client is registered already", Add(client), row)
+    return client, secret
+
+
+async def find(issuer: Issuer, client_id: str) -> Client:
+    """By `client_id`."""
+    client = await issuer.stores.clients.find(client_id)
+    if client is None:
+        raise Unknown(f"no client {client_id}; list them with `watchword client list`")
+    return client
+
+
+async def new_secret(issuer: Issuer, by: Operator, client_id: str, now: int) -> tuple[Client, str]:
+    """Replace a client's secret; the old one stops at once."""
+    client = await find(issuer, client_id)
+    if client.kind != CONFIDENTIAL:
+        raise Refused(f"{client_id} is a public client and has no secret")
+    secret = _secret(issuer)
+    row = audit(by.caller, now, by.actor, "client.secret", target=f"client:{client_id}")
+    await issuer.stores.journal.save(SetClientSecret(client_id, secret_hash(secret)), row)
+    return client, secret
+
+
+async def disable(issuer: Issuer, by: Operator, client_id: str, now: int) -> Client:
+    """Stop a client: no new tokens, and those it has die everywhere. Its grants wait for it to be enabled."""
+    client = await find(issuer, client_id)
+    head = await issuer.stores.log.head()
+    await issuer.stores.journal.save(
+        SetClientDisabled(client_id, now),
+        revoke(deaths.client(client_id, now, head.lifetime)),
+        audit(by.caller, now, by.actor, "client.disable", target=f"client:{client_id}"),
+    )
+    return replace(client, disabled_at=now)
+
+
+async def enable(issuer: Issuer, by: Operator, client_id: str, now: int) -> Client:
+    """Let a disabled client work again; the tokens that died stay dead."""
+    client = await find(issuer, client_id)
+    row = audit(by.caller, now, by.actor, "client.enable", target=f"client:{client_id}")
+    await issuer.stores.journal.save(SetClientDisabled(client_id, None), row)
+    return replace(client, disabled_at=None)
+
+
+def _secret(issuer: Issuer) -> str:
+    return SECRET_PREFIX + b64url(issuer.random(32))
+
+
+async def _save(issuer: Issuer, taken: str, *changes: Change) -> None:
+    try:
+        await issuer.stores.journal.save(*changes)
+    except Conflict as error:
+        raise Taken(taken) from error

@@ -1,0 +1,83 @@
+"""What every story needs: the terms of this deployment and its stores, in one frozen value."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from watchword.jose.b64 import b64url
+from watchword_server.changes import Audit, Revoke
+from watchword_server.ports import Attempts, KeyStore, PasswordHasher, Random, Stores
+from watchword_server.revocation.deaths import Death
+
+if TYPE_CHECKING:
+    from watchword_server.flows.feed import Feed
+    from watchword_server.flows.keyring import KeyRing
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the operator decided. Lifetimes are seconds."""
+
+    issuer: str
+    access_lifetime: int = 15 * 60
+    refresh_lifetime: int = 14 * 24 * 3600
+    session_lifetime: int = 30 * 24 * 3600
+    algorithm: str = "ES256"
+    feed_public: bool = False
+    """Whether anybody may read the revocation feed, or only who has an API's credentials."""
+    audit_retention: int = 400 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """From where a request came, for the audit trail."""
+
+    address: str = ""
+    agent: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """One deployment at work."""
+
+    terms: Terms
+    stores: Stores
+    keyring: KeyRing
+    feed: Feed
+    key_store: KeyStore
+    hasher: PasswordHasher
+    attempts: Attempts
+    random: Random = field(repr=False)
+
+    def identifier(self) -> str:
+        """A new `sid`, `gid` or `jti`: 128 random bits."""
+        return b64url(self.random(16))
+
+    def subject(self) -> str:
+        """A new `sub`: a random UUID."""
+        return str(uuid.UUID(bytes=self.random(16), version=4))
+
+
+def revoke(death: Death) -> Revoke:
+    """A death as the change that makes it true."""
+    return Revoke(death.kind, death.id, death.until)
+
+
+def audit(
+    caller: Caller, now: float, actor: str, action: str, outcome: str = "ok", target: str = "", **detail: str | int
+) -> Audit:
+    """The audit row of an act. `now` is in seconds; the row keeps milliseconds."""
+    return Audit(
+        at=int(now * 1000),
+        actor=actor,
+        action=action,
+        outcome=outcome,
+        target=target,
+        address=caller.address,
+        agent=caller.agent,
+        request_id=caller.request_id,
+        detail=detail,
+    )

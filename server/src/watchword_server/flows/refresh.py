@@ -1,0 +1,118 @@
+"""Refreshing: a refresh token for the next one and a new access token, once, with one retry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from watchword_server.changes import Add, Change, EndGrant, EndSession, Send, Spend
+from watchword_server.flows import minting
+from watchword_server.flows.issuer import Caller, Issuer, audit, revoke
+from watchword_server.flows.minting import Tokens
+from watchword_server.ports import Conflict, Head
+from watchword_server.protocol.errors import InvalidGrant, RefreshReused
+from watchword_server.protocol.grants.refresh_token import Found, Step, redeem
+from watchword_server.protocol.refresh_token import NONCE, kept, sealed, spelled, unsealed
+from watchword_server.protocol.targets import narrowed
+from watchword_server.protocol.values import Client, Grant, RefreshToken
+from watchword_server.people.values import User
+from watchword_server.revocation import deaths
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """The refresh token to answer with, and what makes it true."""
+
+    token: str
+    changes: tuple[Change, ...]
+
+
+async def refresh(
+    issuer: Issuer, client: Client, raw: str, scope: str | None, resource: str | None, caller: Caller, now: int
+) -> Tokens:
+    """Answer a refresh (RFC 6749 §6). A spent token that comes back kills its family (RFC 9700 §4.14.2).
+
+    Exactly one of many racing callers spends the token; the others then see a spent token and get the same
+    successor, as any retry does.
+    """
+    try:
+        return await _once(issuer, client, raw, scope, resource, caller, now)
+    except Conflict:
+        pass
+    try:
+        return await _once(issuer, client, raw, scope, resource, caller, now)
+    except Conflict as error:
+        raise InvalidGrant("grant ended while it was refreshed") from error
+
+
+async def _once(
+    issuer: Issuer, client: Client, raw: str, scope: str | None, resource: str | None, caller: Caller, now: int
+) -> Tokens:
+    head = await issuer.stores.log.head()
+    found = await _find(issuer, raw)
+    try:
+        step = redeem(found, client, now)
+    except RefreshReused:
+        await _kill_family(issuer, head, found.grant, client, caller, now)
+        raise
+    grant, user, token = _whole(found)
+    granted = narrowed(grant, scope, resource)
+    following = _following(issuer, step, raw, token, now)
+    tokens = await minting.for_grant(issuer, head, grant, granted, user.roles, now, following.token)
+    row = audit(caller, now, f"client:{client.client_id}", "token.refresh", target=f"grant:{grant.gid}", jti=tokens.jti)
+    await issuer.stores.journal.save(*following.changes, row)
+    return tokens
+
+
+async def _find(issuer: Issuer, raw: str) -> Found:
+    stores = issuer.stores
+    token = await stores.refresh_tokens.find(kept(raw))
+    if token is None:
+        return Found(None, None, None, None, None)
+    successor = await stores.refresh_tokens.find(token.successor_hash) if token.successor_hash else None
+    grant = await stores.grants.find(token.gid)
+    if grant is None:
+        return Found(token, successor, None, None, None)
+    session = await stores.sessions.find(grant.sid) if grant.sid else None
+    return Found(token, successor, grant, session, await stores.users.find(grant.sub))
+
+
+def _whole(found: Found) -> tuple[Grant, User, RefreshToken]:
+    """The parts that `redeem` has shown to be there."""
+    if found.grant is None or found.user is None or found.token is None:
+        raise InvalidGrant("unknown refresh token")
+    return found.grant, found.user, found.token
+
+
+def _following(issuer: Issuer, step: Step, raw: str, token: RefreshToken, now: int) -> _Next:
+    match step:
+        case Step.KEEP:
+            return _Next(raw, ())
+        case Step.REPEAT:
+            if token.sealed_successor is None:
+                raise InvalidGrant("spent token without a successor")
+            return _Next(unsealed(token.sealed_successor, raw), ())
+        case Step.ROTATE:
+            successor = spelled(issuer.random(32))
+            spend = Spend(token.hash, now, kept(successor), sealed(successor, raw, issuer.random(NONCE)))
+            return _Next(successor, (spend, Add(new_token(issuer, successor, token.gid, now))))
+
+
+def new_token(issuer: Issuer, raw: str, gid: str, now: int) -> RefreshToken:
+    """The record of a refresh token that was just made."""
+    return RefreshToken(kept(raw), gid, now, now + issuer.terms.refresh_lifetime)
+
+
+async def _kill_family(
+    issuer: Issuer, head: Head, grant: Grant | None, client: Client, caller: Caller, now: int
+) -> None:
+    """End the grant; and for a first-party client the session too, since the grant was all it had."""
+    if grant is None:
+        return
+    changes: list[Change] = [EndGrant(grant.gid, now), revoke(deaths.grant(grant.gid, now, head.lifetime))]
+    if client.first_party and grant.sid is not None:
+        changes += [EndSession(grant.sid, now), revoke(deaths.session(grant.sid, now, head.lifetime))]
+    await issuer.stores.journal.save(
+        *changes,
+        audit(caller, now, f"client:{client.client_id}", "token.reuse", "family ended", f"grant:{grant.gid}"),
+        Send("notice.refresh_reused", {"sub": grant.sub, "client": client.name, "address": caller.address}, now),
+    )

@@ -1,0 +1,222 @@
+"""The composition root: the only room that knows all the others. It imports them where they are needed, so that
+each command loads no more than its own."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from watchword_server import settings as configuration
+from watchword_server.settings import Settings
+
+if TYPE_CHECKING:
+    import socket
+
+    from watchword_server.adapters.sql.store import Store
+    from watchword_server.cli.world import DatabaseReport
+    from watchword_server.flows.issuer import Issuer, Terms
+    from watchword_server.ports import KeyStore, Mailer, Stores
+    from watchword_server.web.serving import Certificate
+    from watchword_server.web.upkeep import Upkeep
+
+DATABASE: Final = "watchword.db"
+MASTER_KEY: Final = "master.key"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """An issuer with the store that it works on."""
+
+    issuer: Issuer
+    store: Store
+
+
+def main() -> None:
+    """The command `watchword`."""
+    from watchword_server.cli import World, application
+
+    application(World(load_settings, open_issuer, serve, examine))()
+
+
+def load_settings(config: Path | None, overrides: Mapping[str, object]) -> Settings:
+    """Read the settings. Raises SettingsError."""
+    return configuration.load(config, overrides)
+
+
+@asynccontextmanager
+async def open_issuer(settings: Settings) -> AsyncIterator[Issuer]:
+    """The deployment of a data folder, ready to work; other processes on it hear of what is committed."""
+    async with _deployment(settings) as deployment:
+        yield deployment.issuer
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code."""
+    import asyncio
+
+    import uvloop
+
+    from watchword_server.adapters.logs.setup import configure
+    from watchword_server.web.arrivals import current_facts
+    from watchword_server.web.serving import bound
+
+    configure(settings.log.level, settings.log.format, current_facts)
+    with bound(*settings.address) as listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, listener))
+    return 0
+
+
+async def examine(settings: Settings) -> DatabaseReport | None:
+    """The state of the database, for `watchword doctor`; None where there is none. Raises Unavailable."""
+    import asyncio
+
+    from watchword_server.adapters.sql.examination import examine
+    from watchword_server.cli.world import DatabaseReport
+
+    found = await asyncio.to_thread(examine, settings.data / DATABASE)
+    return None if found is None else DatabaseReport(**asdict(found))
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    from watchword_server.web.application import application
+    from watchword_server.web.front import Front
+    from watchword_server.web.serving import serve
+    from watchword_server.web.upkeep import Upkeep
+
+    async with _deployment(settings) as deployment:
+        issuer = deployment.issuer
+        upkeep = Upkeep(issuer, _mailer(settings), time.time)
+        deployment.store.on_commit(upkeep.news)
+        front = Front(
+            issuer=issuer,
+            clock=time.time,
+            ailment=upkeep.ailment,
+            trusted_proxies=settings.trusted_proxies,
+            cookie_domain=settings.cookie_domain,
+            log_requests=settings.log.requests,
+        )
+
+        def ready() -> None:
+            # What is here by now stays: the collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 20)
+            logger.info("ready", extra={"issuer": settings.issuer, "listen": settings.listen})
+
+        with _nudges(settings.data, upkeep):
+            async with upkeep:
+                await serve(application(front), listener, _certificate(settings), ready, issuer.feed.close)
+        logger.info("stopped")
+
+
+@asynccontextmanager
+async def _deployment(settings: Settings) -> AsyncIterator[Deployment]:
+    from watchword_server.adapters.argon2 import Argon2
+    from watchword_server.adapters.memory.attempts import Attempts
+    from watchword_server.flows import keys
+    from watchword_server.flows.administration import Operator
+    from watchword_server.flows.feed import Feed
+    from watchword_server.flows.issuer import Caller, Issuer
+    from watchword_server.flows.keyring import KeyRing
+
+    store = _store(settings)
+    hasher = Argon2(settings.passwords.queue)
+    try:
+        stores = store.stores
+        key_store = await _key_store(settings, stores)
+        terms = _terms(settings)
+        keyring = KeyRing(stores.keys, key_store, terms.algorithm)
+        issuer = Issuer(
+            terms=terms,
+            stores=stores,
+            keyring=keyring,
+            feed=Feed(terms.issuer, stores.log, keyring, time.time),
+            key_store=key_store,
+            hasher=hasher,
+            attempts=Attempts(),
+            random=secrets.token_bytes,
+        )
+        await keys.prepare(issuer, Operator("watchword", Caller()), int(time.time()))
+        yield Deployment(issuer, store)
+    finally:
+        hasher.close()
+        store.close()
+
+
+def _store(settings: Settings) -> Store:
+    from watchword_server.adapters.sql.store import open_store
+    from watchword_server.adapters.sql.upgrade import SchemaError
+    from watchword_server.flows.administration import Refused
+
+    try:
+        return open_store(settings.data / DATABASE)
+    except SchemaError as error:
+        raise Refused(str(error)) from error
+
+
+async def _key_store(settings: Settings, stores: Stores) -> KeyStore:
+    from watchword_server.adapters.keystore.master import master_key, parse
+    from watchword_server.adapters.keystore.sealed import SealedKeys
+
+    if settings.master_key is not None:
+        return SealedKeys(parse(settings.master_key.get_secret_value()))
+    # Only a database without keys may get a new master key: beside others it would open none of them.
+    create = not await stores.keys.all()
+    return SealedKeys(master_key(settings.data / MASTER_KEY, create=create))
+
+
+def _terms(settings: Settings) -> Terms:
+    from watchword_server.flows.issuer import Terms
+
+    return Terms(
+        issuer=settings.issuer,
+        access_lifetime=settings.tokens.access_lifetime,
+        refresh_lifetime=settings.tokens.refresh_lifetime,
+        session_lifetime=settings.sessions.lifetime,
+        algorithm=settings.tokens.algorithm,
+        feed_public=settings.feed.public,
+        audit_retention=settings.audit.retention,
+    )
+
+
+def _mailer(settings: Settings) -> Mailer:
+    from watchword_server.adapters.smtp.mailer import NoMailer, SmtpMailer
+
+    smtp = settings.smtp
+    if smtp.host is None or smtp.sender is None:
+        return NoMailer()
+    password = smtp.password.get_secret_value() if smtp.password else None
+    return SmtpMailer(smtp.host, smtp.port, smtp.sender, smtp.tls, smtp.username, password)
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    from watchword_server.web.serving import Certificate
+
+    tls = settings.tls
+    return Certificate(tls.certificate, tls.key) if tls.certificate and tls.key else None
+
+
+@contextmanager
+def _nudges(folder: Path, upkeep: Upkeep) -> Iterator[None]:
+    """Hear of other processes' commits at once; without that they are found by polling, a little later."""
+    from watchword_server.adapters.nudge import Listener
+
+    try:
+        listener = Listener(folder, upkeep.news)
+    except OSError as error:
+        logger.warning("nudges cannot be heard", extra={"reason": error.strerror})
+        yield
+        return
+    try:
+        yield
+    finally:
+        listener.close()

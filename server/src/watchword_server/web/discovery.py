@@ -1,0 +1,49 @@
+"""What the issuer says of itself: metadata and public keys."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from starlette.requests import Request
+from starlette.routing import Route
+
+from watchword_server.flows.feed import HEARTBEAT
+from watchword_server.flows.keyring import Ring
+from watchword_server.flows.token import GRANTS
+from watchword_server.protocol.metadata import metadata
+from watchword_server.web.asgi import Answer, encoded, public_json
+from watchword_server.web.front import Front
+
+MAX_AGE: Final = 300
+"""Seconds for which others may keep what they read here."""
+DOCUMENTS: Final = ("oauth-authorization-server", "openid-configuration")
+
+
+def routes(front: Front) -> list[Route]:
+    """Metadata stands before the issuer's path (RFC 8414 §3.1) and after it (OpenID Connect Discovery 1.0 §4)."""
+    places = {f"/.well-known/{name}{front.path}" for name in DOCUMENTS}
+    places |= {f"{front.path}/.well-known/{name}" for name in DOCUMENTS}
+    return [
+        *(Route(place, partial(_metadata, front)) for place in sorted(places)),
+        Route(f"{front.path}/jwks.json", partial(_keys, front)),
+        Route(f"{front.path}/revocations/jwks.json", partial(_feed_keys, front)),
+    ]
+
+
+async def _metadata(front: Front, request: Request) -> Answer:
+    issuer = front.issuer
+    head = await issuer.stores.log.head()
+    return public_json(encoded(metadata(issuer.terms.issuer, list(GRANTS), head.lifetime, HEARTBEAT)), MAX_AGE)
+
+
+async def _keys(front: Front, request: Request) -> Answer:
+    return public_json((await _ring(front)).jwks, MAX_AGE)
+
+
+async def _feed_keys(front: Front, request: Request) -> Answer:
+    return public_json((await _ring(front)).feed_jwks, MAX_AGE)
+
+
+async def _ring(front: Front) -> Ring:
+    return await front.issuer.keyring.at(await front.issuer.stores.log.head(), front.now())

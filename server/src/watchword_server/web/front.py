@@ -1,0 +1,37 @@
+"""What the handlers work with: the issuer, and how it is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from urllib.parse import urlsplit
+
+from watchword_server.flows.issuer import Issuer
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """One deployment as it meets the world."""
+
+    issuer: Issuer
+    clock: Callable[[], float]
+    """Seconds since 1970."""
+    ailment: Callable[[], Awaitable[str | None]]
+    """Why this process cannot serve now; None when it can."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Whose word on the client's address and the request id is taken."""
+    cookie_domain: str | None = None
+    """The domain of the access cookie; None binds it to this host."""
+    log_requests: bool = False
+
+    @property
+    def path(self) -> str:
+        """The path of the issuer's URL, under which its endpoints stand: mostly empty."""
+        return urlsplit(self.issuer.terms.issuer).path
+
+    def now(self) -> int:
+        """Whole seconds since 1970."""
+        return int(self.clock())

@@ -1,0 +1,78 @@
+"""The endpoints that take forms: token, revocation, introspection. Plain ASGI, since every token passes here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+
+from watchword_server.flows.introspect import introspect
+from watchword_server.flows.issuer import Caller, Issuer
+from watchword_server.flows.minting import Tokens
+from watchword_server.flows.taking_back import take_back
+from watchword_server.flows.token import answer
+from watchword_server.protocol.form import fields
+from watchword_server.web.asgi import JSON, NO_STORE, Answer, App, Receive, Scope, Send, encoded, json_answer
+from watchword_server.web.bodies import body, must_be, must_have_no_query, single
+from watchword_server.web.front import Front
+from watchword_server.web.refusals import WrongMethod
+
+Form = Mapping[str, str]
+Handler = Callable[[Issuer, str | None, Form, Caller, int], Awaitable[Answer]]
+
+_TOKEN_HEADERS = (JSON, NO_STORE)
+
+
+class TokenAnswer(msgspec.Struct, frozen=True, gc=False):
+    """RFC 6749 §5.1, and the id of a session that was just made."""
+
+    access_token: str
+    expires_in: int
+    scope: str
+    refresh_token: str | msgspec.UnsetType = msgspec.UNSET
+    session_id: str | msgspec.UnsetType = msgspec.UNSET
+    token_type: str = "Bearer"
+
+
+async def token(issuer: Issuer, authorization: str | None, form: Form, caller: Caller, now: int) -> Answer:
+    """POST /token (RFC 6749 §3.2)."""
+    tokens = await answer(issuer, authorization, form, caller, now)
+    return Answer(200, encoded(token_answer(tokens)), _TOKEN_HEADERS)
+
+
+async def revoke(issuer: Issuer, authorization: str | None, form: Form, caller: Caller, now: int) -> Answer:
+    """POST /revoke (RFC 7009 §2)."""
+    await take_back(issuer, authorization, form, caller, now)
+    return Answer(200)
+
+
+async def introspection(issuer: Issuer, authorization: str | None, form: Form, caller: Caller, now: int) -> Answer:
+    """POST /introspect (RFC 7662 §2)."""
+    return json_answer(await introspect(issuer, authorization, form, now))
+
+
+def token_answer(tokens: Tokens, session_id: str | msgspec.UnsetType = msgspec.UNSET) -> TokenAnswer:
+    """What a client gets to see of its tokens."""
+    refresh_token = tokens.refresh_token or msgspec.UNSET
+    return TokenAnswer(tokens.access_token, tokens.expires_in, tokens.scope, refresh_token, session_id)
+
+
+def endpoints(front: Front) -> Mapping[str, App]:
+    """By path."""
+    handlers: Mapping[str, Handler] = {"/token": token, "/revoke": revoke, "/introspect": introspection}
+    return {front.path + path: _form_endpoint(front, handler) for path, handler in handlers.items()}
+
+
+def _form_endpoint(front: Front, handler: Handler) -> App:
+    issuer, now = front.issuer, front.now
+
+    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "POST":
+            raise WrongMethod("POST")
+        must_have_no_query(scope)
+        must_be(scope, "application/x-www-form-urlencoded")
+        form = fields(await body(receive))
+        found = await handler(issuer, single(scope, b"authorization"), form, scope["caller"], now())
+        await found(scope, receive, send)
+
+    return endpoint

@@ -1,0 +1,109 @@
+"""uvicorn, from a bound socket to a graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from watchword_server.ports import Unavailable
+from watchword_server.web.asgi import App
+from watchword_server.web.connection import Connection
+
+BACKLOG: Final = 2048
+"""Connections that may wait to be accepted."""
+KEEP_ALIVE: Final = 30
+"""Seconds that an idle connection stays open."""
+GRACE: Final = 10
+"""Seconds that running requests have to end when the server stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Files (PEM) for serving https."""
+
+    chain: Path
+    key: Path
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket at this address. Raises Unavailable with a sentence that says how to mend it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        place = socket.getaddrinfo(
+            host, port, family=0 if family == socket.AF_INET else family, type=socket.SOCK_STREAM
+        )[0]
+        listener = socket.socket(place[0], socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(place[4])
+            listener.listen(BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise Unavailable(
+            f"cannot listen at {host}:{port}: {why}; stop what is there, or choose another address with --listen"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+async def serve(
+    app: App,
+    listener: socket.socket,
+    certificate: Certificate | None,
+    ready: Callable[[], None],
+    stopping: Callable[[], Awaitable[None]],
+) -> None:
+    """Serve until SIGTERM or SIGINT: no new connections then, `stopping` ends what would never end, the rest has GRACE.
+
+    A second signal ends the rest at once.
+    """
+    server = uvicorn.Server(_config(app, certificate))
+    loop = asyncio.get_running_loop()
+    ending: list[asyncio.Task[None]] = []
+
+    async def end() -> None:
+        await stopping()
+
+    def stop() -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+        ending.append(loop.create_task(end()))
+
+    serving = loop.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():  # noqa: ASYNC110  # uvicorn tells nobody when it has started
+        await asyncio.sleep(0.005)
+    # Only now: uvicorn has set handlers of its own, which would end the process by the signal after a graceful stop.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    ready()
+    await serving
+    await asyncio.gather(*ending)
+
+
+def _config(app: App, certificate: Certificate | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,  # it would believe every local process; the door does this, for trusted proxies only
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=GRACE,
+        ssl_certfile=certificate.chain if certificate else None,
+        ssl_keyfile=certificate.key if certificate else None,
+    )

@@ -1,0 +1,314 @@
+"""An issuer on a real socket, honest until a test turns one of its knobs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from watchword.jose.b64 import b64url
+from watchword.jose.jwk import SigningKey
+from watchword.jose.jws import signer
+from watchword.log import Delta, Entry, Heartbeat, Kind, Message, Snapshot, chain, genesis, seal, type_of
+
+AUDIENCE = "https://orders.example"
+CREDENTIALS = ("api-1", "a secret: with/signs")
+
+
+class Issuer:
+    """Publishes metadata, keys and a revocation log; introspects; gives tokens to clients."""
+
+    def __init__(self, path: str = "") -> None:
+        self.key = SigningKey.generate("ES256")
+        self.feed_key = SigningKey.generate("ES256")
+        self.published = [self.key.public_jwk()]
+        self.log = secrets.token_urlsafe(12)
+        self.entries: list[Entry] = []
+        self.counts: Counter[str] = Counter()
+        self.last_request: dict[str, str] = {}
+        self.last_form: dict[str, str] = {}
+        # Knobs.
+        self.beat = 0.1
+        self.private = True
+        self.status: dict[str, int] = {}
+        """Paths that answer with a status and nothing else."""
+        self.hanging: set[str] = set()
+        """Paths that never answer."""
+        self.behind = 0.0
+        """Seconds by which what the stream brings is old, as if something held it back."""
+        self.step = 0.0
+        """Seconds by which the issuer's clock is wrong."""
+        self.silent = False
+        """The stream is open and brings nothing."""
+        self.replay = ""
+        """A message that the stream brings again and again instead of heartbeats."""
+        self.once: list[str] = []
+        """Messages that the stream brings next, whatever they are."""
+        self.rewrite: Callable[[Message], Message] = lambda message: message
+        """Changes what `/revocations` answers before it is signed."""
+        self.inactive: set[str] = set()
+        self.metadata_changes: dict[str, object] = {}
+        self.token_answer: tuple[int, dict[str, object]] | None = None
+        self.token_delay = 0.0
+        self.lifetime = 900
+        self._changed = threading.Condition()
+        self._cuts = 0
+        self._stopped = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self.path = path
+        self.url = f"http://127.0.0.1:{self._server.server_port}{path}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        """End at once; nobody is listening afterwards."""
+        self._stopped.set()
+        self.cut()
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def streams(self) -> int:
+        return self.counts["stream open"] - self.counts["stream closed"]
+
+    @property
+    def head(self) -> str:
+        return b64url(chain(genesis(self.log), self.entries))
+
+    def token(self, key: SigningKey | None = None, **changes: object) -> str:
+        """An access token, good but for `changes`; a change to None leaves the claim out."""
+        now = int(time.time())
+        claims: dict[str, object] = {
+            "iss": self.url,
+            "aud": AUDIENCE,
+            "sub": "user-1",
+            "client_id": "web",
+            "iat": now,
+            "exp": now + 900,
+            "jti": secrets.token_urlsafe(16),
+            "rev": len(self.entries),
+            "scope": "orders:read",
+        }
+        claims.update(changes)
+        kept = {name: value for name, value in claims.items() if value is not None}
+        return signer(key or self.key, "at+jwt")(msgspec.json.encode(kept))
+
+    def revoke(self, kind: Kind, name: str) -> Entry:
+        with self._changed:
+            entry = Entry(len(self.entries) + 1, kind, name, int(time.time()) + 1000)
+            self.entries.append(entry)
+            self._changed.notify_all()
+        return entry
+
+    def cut(self) -> None:
+        """End every open stream."""
+        with self._changed:
+            self._cuts += 1
+            self._changed.notify_all()
+
+    def sign(self, message: Message, key: SigningKey | None = None) -> str:
+        return seal(message, signer(key or self.feed_key, type_of(type(message))))
+
+    def now(self) -> int:
+        return int((time.time() + self.step) * 1000)
+
+    def heartbeat(self) -> Heartbeat:
+        return Heartbeat(self.url, self.log, len(self.entries), self.head, self.now() - int(self.behind * 1000))
+
+    def snapshot(self, nonce: str = "") -> Snapshot:
+        return Snapshot(self.url, self.log, len(self.entries), self.head, self.now(), tuple(self.entries), nonce)
+
+    def delta(self, after: int, nonce: str = "") -> Delta:
+        prev = b64url(chain(genesis(self.log), self.entries[:after]))
+        entries = tuple(self.entries[after:])
+        return Delta(self.url, self.log, after, prev, len(self.entries), self.head, self.now(), entries, nonce)
+
+    def since(self, log: str, after: int, nonce: str = "") -> Message:
+        return self.delta(after, nonce) if log == self.log and after <= len(self.entries) else self.snapshot(nonce)
+
+    def metadata(self) -> dict[str, object]:
+        return {
+            "issuer": self.url,
+            "jwks_uri": f"{self.url}/jwks.json",
+            "token_endpoint": f"{self.url}/token",
+            "introspection_endpoint": f"{self.url}/introspect",
+            "watchword_revocations_endpoint": f"{self.url}/revocations",
+            "watchword_revocations_stream_endpoint": f"{self.url}/revocations/stream",
+            "watchword_revocations_jwks_uri": f"{self.url}/revocations/jwks.json",
+            "watchword_access_token_max_lifetime": 3600,
+            "watchword_heartbeat_interval": self.beat,
+            **self.metadata_changes,
+        }
+
+    def stream(self, write: Callable[[str], None], log: str, after: int) -> None:
+        """Write events until cut."""
+        cuts = self._cuts
+        sent = self.since(log, after)
+        write(self.sign(sent))
+        position = sent.seq
+        while cuts == self._cuts and not self._stopped.is_set():
+            with self._changed:
+                if cuts == self._cuts and len(self.entries) == position:
+                    self._changed.wait(self.beat)
+            if self.silent or cuts != self._cuts:
+                continue
+            if self.once:
+                write(self.once.pop(0))
+            elif self.replay:
+                write(self.replay)
+            elif len(self.entries) > position:
+                delta = self.delta(position)
+                write(self.sign(msgspec.structs.replace(delta, time=delta.time - int(self.behind * 1000))))
+                position = delta.seq
+            else:
+                write(self.sign(self.heartbeat()))
+
+    def hang(self) -> None:
+        self._stopped.wait(30)
+
+
+def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            if self.refused(parts.path):
+                return
+            path = parts.path.removeprefix(issuer.path)
+            if parts.path == "/.well-known/oauth-authorization-server" + issuer.path:
+                self.json(200, issuer.metadata())
+            elif path == "/jwks.json":
+                self.json(200, {"keys": issuer.published})
+            elif path == "/revocations/jwks.json":
+                self.json(200, {"keys": [issuer.feed_key.public_jwk()]})
+            elif path == "/revocations" and self.known():
+                message = issuer.since(query.get("log", ""), int(query.get("after", -1)), query.get("nonce", ""))
+                self.answer(200, issuer.sign(issuer.rewrite(message)).encode(), "application/jwt")
+            elif path == "/revocations/stream" and self.known():
+                self.stream(query)
+            elif path == "/echo":
+                self.echo()
+            else:
+                self.json(404, {"error": "not_found"})
+
+        def do_POST(self) -> None:
+            path = urlsplit(self.path).path.removeprefix(issuer.path)
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            issuer.last_form = {name: values[0] for name, values in parse_qs(body).items()}
+            if self.refused(self.path):
+                return
+            if path == "/introspect" and self.known():
+                self.json(200, {"active": issuer.last_form["token"] not in issuer.inactive})
+            elif path == "/token":
+                self.give_token()
+            elif path == "/echo":
+                self.echo()
+            else:
+                self.json(404, {"error": "not_found"})
+
+        def give_token(self) -> None:
+            time.sleep(issuer.token_delay)  # a slow issuer, so that many callers meet
+            if issuer.token_answer is not None:
+                self.json(*issuer.token_answer)
+                return
+            text = f"token-{issuer.counts['/token']}"
+            self.json(200, {"access_token": text, "token_type": "Bearer", "expires_in": issuer.lifetime})
+
+        def echo(self) -> None:
+            """An API that says which token it saw, and refuses those that are inactive."""
+            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            if token in issuer.inactive:
+                self.answer(401, b"", challenge='Bearer error="invalid_token"')
+            else:
+                self.json(200, {"token": token})
+
+        def refused(self, path: str) -> bool:
+            issuer.counts[path.removeprefix(issuer.path)] += 1
+            issuer.last_request = dict(self.headers.items())
+            if path in issuer.hanging:
+                issuer.hang()
+                return True
+            if path in issuer.status:
+                self.answer(issuer.status[path], b"")
+                return True
+            return False
+
+        def known(self) -> bool:
+            pair = "api-1:a+secret%3A+with%2Fsigns"
+            expected = "Basic " + base64.b64encode(pair.encode()).decode()
+            if issuer.private and self.headers.get("Authorization") != expected:
+                self.json(401, {"error": "invalid_client"})
+                return False
+            return True
+
+        def stream(self, query: dict[str, str]) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            issuer.counts["stream open"] += 1
+            try:
+                after = int(self.headers.get("Last-Event-ID", query.get("after", "-1")))
+                issuer.stream(self.event, query.get("log", ""), after)
+            except OSError:
+                pass  # the follower has gone
+            finally:
+                issuer.counts["stream closed"] += 1
+            self.close_connection = True
+
+        def event(self, text: str) -> None:
+            self.wfile.write(f"event: message\ndata: {text}\n\n".encode())
+            self.wfile.flush()
+
+        def json(self, status: int, document: dict[str, object]) -> None:
+            self.answer(status, json.dumps(document).encode(), "application/json")
+
+        def answer(self, status: int, body: bytes, kind: str = "text/plain", challenge: str = "") -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            if challenge:
+                self.send_header("WWW-Authenticate", challenge)
+            self.end_headers()
+            self.wfile.write(body)
+
+    return Handler
+
+
+class Clock:
+    """The machine's clocks, and how far a test has moved them, in seconds."""
+
+    def __init__(self) -> None:
+        self.monotonic_ahead = 0.0
+        self.wall_ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.monotonic_ahead
+
+    def wall(self) -> float:
+        return time.time() + self.wall_ahead
+
+    def forward(self, seconds: float) -> None:
+        self.monotonic_ahead += seconds
+        self.wall_ahead += seconds
+
+
+def eventually(fact: Callable[[], object], seconds: float = 10.0) -> None:
+    """Poll a fact until it holds; fails when it does not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.005)

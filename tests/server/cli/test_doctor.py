@@ -1,0 +1,116 @@
+"""`watchword doctor` finds what is wrong, and says how to mend it."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.stories.processes import Site, watchword
+
+
+def test_a_sound_deployment_has_nothing_to_mend(site: Site):
+    """Every line is there, none says fail."""
+    found = site.cli("doctor")
+    assert found["ok"] is True
+    states = {finding["check"]: finding["state"] for finding in found["findings"]}
+    assert states.pop("issuer") == "warn"  # http on loopback
+    assert set(states.values()) == {"ok"}
+    assert {"settings", "data folder", "master key", "database", "schema", "writing", "clock", "port"} < set(states)
+    assert {"access key", "feed key"} < set(states)
+
+
+def test_a_new_deployment_has_nothing_yet(tmp_path: Path):
+    """That is worth a word, and no failure; and looking makes nothing."""
+    (tmp_path / "watchword.toml").write_text('issuer = "https://id.example.com"\nlisten = "127.0.0.1:0"\n')
+    ran = watchword("doctor", "--json", cwd=tmp_path)
+    assert ran.code == 0
+    assert {finding["check"] for finding in ran.document["findings"] if finding["state"] == "warn"} == {
+        "data folder",
+        "master key",
+        "database",
+    }
+    assert not (tmp_path / "watchword-data").exists()
+
+
+def _strange_key(site: Site) -> None:
+    key = site.data / "master.key"
+    text = key.read_text()
+    key.write_text(("B" if text[0] == "A" else "A") + text[1:])
+
+
+def _no_key(site: Site) -> None:
+    (site.data / "master.key").unlink()
+
+
+def _open_folder(site: Site) -> None:
+    site.data.chmod(0o755)
+
+
+def _open_key(site: Site) -> None:
+    (site.data / "master.key").chmod(0o644)
+
+
+def _rubbish(site: Site) -> None:
+    database = site.data / "watchword.db"
+    for end in ("-wal", "-shm"):
+        database.with_name(database.name + end).unlink(missing_ok=True)
+    database.write_bytes(b"this is no database at all" * 100)
+
+
+def _from_the_future(site: Site) -> None:
+    with sqlite3.connect(site.data / "watchword.db") as database:
+        database.execute("UPDATE audit SET at = ?", (int((time.time() + 3600) * 1000),))
+
+
+def _wrong_setting(site: Site) -> None:
+    with site.config.open("a") as file:
+        file.write("lunch = 1\n")
+
+
+@pytest.mark.parametrize(
+    ("breakage", "check"),
+    [
+        (_strange_key, "keys"),
+        (_no_key, "keys"),
+        (_open_folder, "data folder"),
+        (_open_key, "master key"),
+        (_rubbish, "database"),
+        (_from_the_future, "clock"),
+        (_wrong_setting, "settings"),
+    ],
+)
+def test_what_is_broken_is_found(own: Site, breakage: Callable[[Site], None], check: str):
+    """One line fails, and says what to do; the exit code is 1."""
+    breakage(own)
+    ran = own.run("doctor")
+    assert ran.code == 1
+    assert ran.document["ok"] is False
+    failed = [finding for finding in ran.document["findings"] if finding["state"] == "fail"]
+    assert [finding["check"] for finding in failed] == [check]
+    assert failed[0]["mend"]
+
+
+def test_a_port_that_another_uses_is_found(own: Site):
+    """Unless it is this very issuer."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", own.port))
+        other.listen()
+        ran = own.run("doctor")
+    assert [finding["check"] for finding in ran.document["findings"] if finding["state"] == "fail"] == ["port"]
+    own.start()
+    (port,) = [finding for finding in own.cli("doctor")["findings"] if finding["check"] == "port"]
+    assert "served by this issuer" in port["message"]
+
+
+def test_a_locked_database_is_found(own: Site):
+    """Who holds it is not known, that it is held is."""
+    with sqlite3.connect(own.data / "watchword.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ran = own.run("doctor")
+        other.execute("ROLLBACK")
+    assert [finding["check"] for finding in ran.document["findings"] if finding["state"] == "fail"] == ["writing"]
