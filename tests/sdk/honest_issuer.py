@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import ssl
 import threading
 import time
 from collections import Counter
@@ -23,16 +24,24 @@ AUDIENCE = "https://orders.example"
 CREDENTIALS = ("api-1", "a secret: with/signs")
 
 
+class Server(ThreadingHTTPServer):
+    """A thread a connection; many may come at once."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+
 class Issuer:
     """Publishes metadata, keys and a revocation log; introspects; gives tokens to clients."""
 
-    def __init__(self, path: str = "") -> None:
+    def __init__(self, path: str = "", tls: ssl.SSLContext | None = None) -> None:
         self.key = SigningKey.generate("ES256")
         self.feed_key = SigningKey.generate("ES256")
         self.published = [self.key.public_jwk()]
         self.log = secrets.token_urlsafe(12)
         self.entries: list[Entry] = []
         self.counts: Counter[str] = Counter()
+        self.last_question: dict[str, str] = {}
         self.last_request: dict[str, str] = {}
         self.last_form: dict[str, str] = {}
         # Knobs.
@@ -40,6 +49,8 @@ class Issuer:
         self.private = True
         self.status: dict[str, int] = {}
         """Paths that answer with a status and nothing else."""
+        self.padding = ""
+        """Makes the metadata longer."""
         self.hanging: set[str] = set()
         """Paths that never answer."""
         self.behind = 0.0
@@ -62,10 +73,11 @@ class Issuer:
         self._changed = threading.Condition()
         self._cuts = 0
         self._stopped = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", 0), _handler(self))
         self.path = path
-        self.url = f"http://127.0.0.1:{self._server.server_port}{path}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}{path}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
@@ -145,6 +157,7 @@ class Issuer:
             "watchword_revocations_jwks_uri": f"{self.url}/revocations/jwks.json",
             "watchword_access_token_max_lifetime": 3600,
             "watchword_heartbeat_interval": self.beat,
+            "padding": self.padding,
             **self.metadata_changes,
         }
 
@@ -195,6 +208,7 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
             elif path == "/revocations/jwks.json":
                 self.json(200, {"keys": [issuer.feed_key.public_jwk()]})
             elif path == "/revocations" and self.known():
+                issuer.last_question = query
                 message = issuer.since(query.get("log", ""), int(query.get("after", -1)), query.get("nonce", ""))
                 self.answer(200, issuer.sign(issuer.rewrite(message)).encode(), "application/jwt")
             elif path == "/revocations/stream" and self.known():
@@ -280,6 +294,8 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
+            if status in (301, 302, 307):
+                self.send_header("Location", issuer.url + "/elsewhere")
             if challenge:
                 self.send_header("WWW-Authenticate", challenge)
             self.end_headers()

@@ -125,6 +125,7 @@ def test_a_message_that_must_not_be_believed_ends_the_stream_and_is_logged(
         issuer.once = [make(issuer)]
         eventually(lambda: issuer.counts["/revocations"] > questions and issuer.counts["stream open"] == 2)
     assert "must not be believed" in caplog.text
+    assert "after" not in issuer.last_question
     issuer.revoke("token", "and after")
     eventually(knows(verifier, issuer))
     assert verifier.freshness.entries == 2
@@ -152,6 +153,19 @@ def test_a_heartbeat_played_back_makes_nothing_fresh(verifier: Verifier, issuer:
     clock.forward(11)
     seen = issuer.counts["/revocations"]
     eventually(lambda: issuer.counts["/revocations"] > seen)  # it asked, in vain, and heard the same many times
+    assert verifier.freshness.state == "stale"
+
+
+def test_a_node_that_lags_behind_makes_nothing_fresh(verifier: Verifier, issuer: Issuer, clock: Clock) -> None:
+    """It has not seen what is known here, so it cannot say that nothing happened since."""
+    lagging = msgspec.structs.replace(issuer.heartbeat(), time=issuer.now() + 60_000)
+    issuer.revoke("token", "known here, not there")
+    follow(verifier, issuer)
+    issuer.status["/revocations"] = 503
+    issuer.replay = issuer.sign(lagging)
+    clock.forward(11)
+    seen = issuer.counts["/revocations"]
+    eventually(lambda: issuer.counts["/revocations"] > seen + 1)
     assert verifier.freshness.state == "stale"
 
 

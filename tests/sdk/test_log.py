@@ -108,6 +108,9 @@ FALSE = {
     "an entry left out in front": changed(DELTA, entries=[E3]),
     "an entry left out at the end": changed(DELTA, entries=[E2]),
     "entries reordered": changed(DELTA, entries=[E3, E2]),
+    "entries reordered, and hashed so": changed(
+        DELTA, entries=[E3, E2], head=head((ENTRIES[0], ENTRIES[2], ENTRIES[1]))
+    ),
     "an entry twice": changed(DELTA, entries=[E2, E2, E3]),
     "an entry too many": changed(DELTA, entries=[E1, E2, E3]),
     "after beyond seq": changed(DELTA, after=4, entries=[]),

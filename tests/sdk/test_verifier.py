@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -12,9 +13,16 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 import watchword
 from tests.sdk.honest_issuer import AUDIENCE, CREDENTIALS, Clock, Issuer, eventually
@@ -165,6 +173,60 @@ def test_metadata_that_must_not_be_followed_is_not(
         with pytest.raises(CannotDecide, match=reason):
             verifier.verify_sync(issuer.token())
     assert not issuer.counts["/revocations"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 404, 500])
+def test_only_a_plain_200_is_metadata(status: int, verifier: Verifier, issuer: Issuer, clock: Clock) -> None:
+    """Redirects are not followed: they could lead anywhere."""
+    issuer.status["/.well-known/oauth-authorization-server"] = status
+    with verifier:
+        eventually(lambda: issuer.counts["/.well-known/oauth-authorization-server"] > 1)
+        clock.forward(READY_WITHIN)
+        with pytest.raises(CannotDecide, match=f"answered {status}"):
+            verifier.verify_sync(issuer.token())
+    assert not issuer.counts["/elsewhere"]
+
+
+def test_a_document_without_an_end_is_not_read(verifier: Verifier, issuer: Issuer, clock: Clock) -> None:
+    """64 KiB, and no more."""
+    issuer.padding = "x" * 70_000
+    with verifier:
+        eventually(lambda: issuer.counts["/.well-known/oauth-authorization-server"] > 1)
+        clock.forward(READY_WITHIN)
+        with pytest.raises(CannotDecide, match="more than 65536 bytes"):
+            verifier.verify_sync(issuer.token())
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    verifier_of: Callable[..., Verifier], clock: Clock, tmp_path: Path
+) -> None:
+    """TLS is verified, on loopback too."""
+    issuer = Issuer(tls=self_signed(tmp_path))
+    try:
+        with verifier_of(issuer) as verifier:
+            eventually(lambda: "no reason" not in verifier._following.trouble())  # type: ignore[union-attr]  # online
+            clock.forward(READY_WITHIN)
+            with pytest.raises(CannotDecide, match=r"(?i)certificate"):
+                verifier.verify_sync(issuer.token())
+        assert not issuer.counts
+    finally:
+        issuer.stop()
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 7, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
+    (folder / "server.pem").write_bytes(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return context
 
 
 def test_a_first_verify_waits_for_the_issuer(issuer: Issuer, verifier: Verifier) -> None:

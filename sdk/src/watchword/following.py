@@ -86,6 +86,8 @@ class Following:
         self._shown: State = "starting"
         self._reset()
         background.on_fork(self)
+        # Loaded now: it takes long, a loop must not wait for it, and a fork in the middle of it would hang the child.
+        import httpx2  # noqa: F401  # as said
 
     def _reset(self) -> None:
         """What belongs to one process."""
@@ -104,8 +106,6 @@ class Following:
         """Follow from now on, if nobody does yet in this process. Raises CannotDecide after `stop`."""
         if self._loop is not None:
             return
-        import httpx2  # noqa: F401  # here rather than on the thread: a fork in the middle of an import would hang it
-
         with self._lock:
             if self._closed:
                 raise CannotDecide("this verifier is closed")
@@ -188,7 +188,7 @@ class Following:
 
     async def _follow(self) -> None:
         # Up to the first `await` everything is set, so that `ready` finds it.
-        self._http = http = client()
+        self._http = http = client(self._metadata.issuer)
         self._described, self._keyed = asyncio.Event(), asyncio.Event()
         self.introspection = Introspection(self._introspect, self._clocks)
         self._feed = feed = self._new_feed(http)

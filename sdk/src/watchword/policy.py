@@ -69,7 +69,7 @@ class _Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 _decode: Final = msgspec.json.Decoder(_Claims).decode
-_encode: Final = msgspec.json.encode
+_encode: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from watchword.log import Kind
 from watchword_server.people.values import Session, User
@@ -149,8 +151,7 @@ class RaiseLifetime:
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
+class Audit(msgspec.Struct, frozen=True, gc=False):
     """One row of the audit trail: who, from where, what, and how it ended. No secrets, ever.
 
     `actor` is `user:SUB`, `client:ID`, `api:ID`, `operator:NAME` or `anonymous`. `action` is a dotted verb
@@ -165,7 +166,7 @@ class Audit:
     address: str = ""
     agent: str = ""
     request_id: str = ""
-    detail: Mapping[str, str | int] = field(default_factory=dict)
+    detail: Mapping[str, str | int] = {}  # noqa: RUF012  # msgspec gives each its own
 
 
 @dataclass(frozen=True, slots=True)

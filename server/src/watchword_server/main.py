@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import secrets
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -88,6 +87,8 @@ async def examine(settings: Settings) -> DatabaseReport | None:
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     from watchword_server.web.application import application
+    from watchword_server.web.arrivals import arrivals
+    from watchword_server.web.express import Express
     from watchword_server.web.front import Front
     from watchword_server.web.serving import serve
     from watchword_server.web.upkeep import Upkeep
@@ -106,21 +107,34 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         )
 
         def ready() -> None:
+            _settle_memory()
             # What is here by now stays: the collector need not look at it again and again.
             gc.collect()
             gc.freeze()
             gc.set_threshold(20_000, 20, 20)
             logger.info("ready", extra={"issuer": settings.issuer, "listen": settings.listen})
 
+        arrive = arrivals(front.trusted_proxies)
+        app, express = application(front, arrive), Express(front, arrive)
         with _nudges(settings.data, upkeep):
             async with upkeep:
-                await serve(application(front), listener, _certificate(settings), ready, issuer.feed.close)
+                await serve(app, express, listener, _certificate(settings), ready, issuer.feed.close)
         logger.info("stopped")
+
+
+def _settle_memory() -> None:
+    """What stands at start stands for ever: the collector need not walk through it, nor look after every few requests."""
+    import gc
+
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @asynccontextmanager
 async def _deployment(settings: Settings) -> AsyncIterator[Deployment]:
     from watchword_server.adapters.argon2 import Argon2
+    from watchword_server.adapters.chance import Chance
     from watchword_server.adapters.memory.attempts import Attempts
     from watchword_server.flows import keys
     from watchword_server.flows.administration import Operator
@@ -143,7 +157,7 @@ async def _deployment(settings: Settings) -> AsyncIterator[Deployment]:
             key_store=key_store,
             hasher=hasher,
             attempts=Attempts(),
-            random=secrets.token_bytes,
+            random=Chance(),
         )
         await keys.prepare(issuer, Operator("watchword", Caller()), int(time.time()))
         yield Deployment(issuer, store)
@@ -189,11 +203,13 @@ def _terms(settings: Settings) -> Terms:
 
 
 def _mailer(settings: Settings) -> Mailer:
-    from watchword_server.adapters.smtp.mailer import NoMailer, SmtpMailer
+    from watchword_server.adapters.smtp.nowhere import NoMailer
 
     smtp = settings.smtp
     if smtp.host is None or smtp.sender is None:
         return NoMailer()
+    from watchword_server.adapters.smtp.mailer import SmtpMailer
+
     password = smtp.password.get_secret_value() if smtp.password else None
     return SmtpMailer(smtp.host, smtp.port, smtp.sender, smtp.tls, smtp.username, password)
 

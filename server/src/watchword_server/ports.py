@@ -46,6 +46,10 @@ class Log(Protocol):
     """The revocation log. `rev` is read before the state that it goes with: lagging only kills sooner."""
 
     async def head(self) -> Head: ...
+    def latest(self) -> Head | None:
+        """The head where it can be told at once; None where only a round trip can tell."""
+        ...
+
     async def after(self, seq: int, limit: int) -> tuple[Head, Sequence[Entry]]:
         """The head, and the entries from `seq` + 1 on, in order and without gaps.
 

@@ -40,7 +40,11 @@ def _issuer(value: object) -> str:
     # Tokens are compared with it letter by letter, so it has one spelling only (RFC 8414 §2).
     if not host or parts.query or parts.fragment or "?" in value or "#" in value or "@" in parts.netloc:
         raise ValueError("must be a URL with a host, and without user, query and fragment")
-    if value.endswith("/") or value != value.strip() or parts.netloc != parts.netloc.lower():
+    if (
+        value.endswith("/")
+        or value != value.strip()
+        or not value.startswith(f"{parts.scheme}://{parts.netloc.lower()}")
+    ):
         raise ValueError("must be in lower case up to its path, without a space or a slash at its end")
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", parts.path):
         raise ValueError("may have a path of letters, digits and . _ ~ - only")
@@ -214,7 +218,8 @@ def _from_environ(environ: Mapping[str, str]) -> Nested:
             continue
         path = known.get(name) or files.get(name)
         if path is None:
-            raise SettingsError(f"unknown setting {name}{_nearest(name, [*known, *files])}")
+            names = [known_name.removeprefix(PREFIX) for known_name in (*known, *files)]
+            raise SettingsError(f"unknown setting {name}{_nearest(name.removeprefix(PREFIX), names, PREFIX)}")
         if name in files and environ.get(name.removesuffix(FILE)):
             raise SettingsError(f"both {name} and {name.removesuffix(FILE)} are set: keep one")
         found = _merged(found, _nested(path, _content(name, value) if name in files else value))
@@ -257,7 +262,8 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     name = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        return f"unknown setting {name}{_nearest(name, ['.'.join(path) for path, _ in _paths(Settings)])}"
+        names = {".".join(path[:length]) for path, _ in _paths(Settings) for length in (1, 2)}
+        return f"unknown setting {name}{_nearest(name, sorted(names))}"
     if first["type"] == "missing":
         return (
             f"the setting {name} is missing: set it in {DEFAULT_FILE} or as {PREFIX}{name.upper().replace('.', '__')}"
@@ -265,6 +271,6 @@ def _sentence(error: ValidationError) -> str:
     return f"setting {name}: {first['msg'].removeprefix('Value error, ')}".replace("setting : ", "")
 
 
-def _nearest(name: str, known: list[str]) -> str:
+def _nearest(name: str, known: list[str], prefix: str = "") -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"
+    return f"; did you mean {prefix}{close[0]}?" if close else f"; known are {', '.join(sorted(known))}"

@@ -287,6 +287,12 @@ def test_a_media_type_does_not_mind_the_case(typ: str) -> None:
     assert verify(token(header(typ=typ), PAYLOAD)) == ("at+jwt", PAYLOAD)
 
 
+def test_a_media_type_is_ascii() -> None:
+    """U+212A lowers to k: what only looks like a type is none."""
+    with pytest.raises(WrongType):
+        jws.verify(token(header(typ="to\u212aen+jwt"), PAYLOAD), {key().kid: trusted()}, ("token+jwt",), LIMIT)
+
+
 def test_a_token_without_kid_or_typ_needs_a_caller_that_says_so() -> None:
     """Both as the empty string: nothing is found by leaving something out."""
     text = token({"alg": "ES256"}, PAYLOAD)

@@ -94,7 +94,7 @@ def test_nesting_is_read_up_to_its_bound() -> None:
     """The bound is a number of ours, not the stack that happens to be left; brackets in strings are no levels."""
     lists = MAX_DEPTH - 1
     assert claims(b'{"a":' + b"[" * lists + b"]" * lists + b"}")
-    assert claims(b'{"a":"' + b"[{" * 100 + b'\\"[[[[[","b":[]}')
+    assert claims(b'{"a":"' + b"[{" * 100 + b'\\"' + b"[" * 100 + b'","b":[]}')
     assert claims(b'{"a":[' + b"[]," * 100 + b"1]}")
     with pytest.raises(Malformed):
         claims(b'{"a":' + b"[" * (lists + 1) + b"]" * (lists + 1) + b"}")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import pty
 import pwd
+import select
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.stories.processes import Site, watchword
+from tests.stories.processes import Site, environ, watchword
 
 
 @pytest.mark.parametrize(
@@ -91,3 +95,57 @@ def test_the_audit_trail_names_the_account_of_the_machine(site: Site):
     rows = sqlite3.connect(site.data / "watchword.db").execute("SELECT * FROM audit").fetchall()
     account = pwd.getpwuid(os.getuid()).pw_name
     assert any(f"operator:{account}" in row and "user.add" in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("user", "show", os.fsdecode(b"\xff\xfe")), ("api", "add", os.fsdecode(b"x:\xff"))]
+)
+def test_bytes_that_are_no_text_are_refused(site: Site, arguments: tuple[str, ...]):
+    """A terminal can send anything."""
+    ran = site.run(*arguments)
+    assert ran.code in {1, 2, 3}
+    assert "Traceback" not in ran.err
+
+
+def test_a_person_at_a_terminal_is_asked_twice(site: Site):
+    """And nothing of the password is shown."""
+    here, there = pty.openpty()
+    command = (
+        sys.executable,
+        "-m",
+        "watchword_server",
+        "user",
+        "add",
+        "asked@example.com",
+        "--config",
+        str(site.config),
+    )
+    with subprocess.Popen(
+        command, stdin=there, stdout=subprocess.PIPE, stderr=there, env=environ(), start_new_session=True
+    ) as process:
+        os.close(there)
+        seen = ""
+        seen = "".join(
+            answered(here, prompt, answer)
+            for prompt, answer in (
+                ("Password: ", "first try"),
+                ("Once more: ", "another one"),
+                ("Password: ", "the right one"),
+                ("Once more: ", "the right one"),
+            )
+        )
+        assert process.wait(60) == 0, seen
+    os.close(here)
+    assert "right one" not in seen
+    assert site.cli("user", "show", "asked@example.com")["email"] == "asked@example.com"
+
+
+def answered(terminal: int, prompt: str, answer: str) -> str:
+    """Wait for the prompt, and answer; what stood there."""
+    seen = ""
+    while prompt not in seen:
+        ready, _, _ = select.select([terminal], [], [], 60)
+        assert ready, f"no {prompt} in {seen!r}"
+        seen += os.read(terminal, 1024).decode()
+    os.write(terminal, f"{answer}\n".encode())
+    return seen

@@ -84,10 +84,10 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, path: str = "", **settings: str) -> Iterator[Served]:
+def served(folder: Path, path: str = "", issuer: str = "", **settings: str) -> Iterator[Served]:
     """A server of its own; `settings` are WATCHWORD_* variables without their prefix."""
     (port,) = free_ports()
-    issuer, data = f"http://localhost:{port}{path}", folder / "data"
+    issuer, data = issuer or f"http://localhost:{port}{path}", folder / "data"
     known = asyncio.run(filled(issuer, data))
     variables = {
         "WATCHWORD_ISSUER": issuer,

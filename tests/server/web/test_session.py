@@ -71,7 +71,9 @@ def test_a_refresh_gives_the_next_tokens(server: Served) -> None:
     first = server.sign_in().json()
     second = refresh(server, first["refresh_token"]).json()
     assert second["refresh_token"] != first["refresh_token"]
-    assert server.http.get("/session", headers=bearer(second["access_token"])).json()["session_id"] == first["session_id"]
+    assert (
+        server.http.get("/session", headers=bearer(second["access_token"])).json()["session_id"] == first["session_id"]
+    )
 
 
 def test_a_confidential_client_authenticates_with_basic(server: Served) -> None:
@@ -220,7 +222,9 @@ def test_a_session_lives_in_cookies(server: Served) -> None:
     shown = server.http.get("/session", headers=cookie(signed_in, ACCESS))
     assert shown.json()["session_id"] == signed_in.json()["session_id"]
     refreshed = server.http.post(
-        "/session/refresh", json={"client_id": server.known.spa}, headers={"origin": ORIGIN} | cookie(signed_in, REFRESH)
+        "/session/refresh",
+        json={"client_id": server.known.spa},
+        headers={"origin": ORIGIN} | cookie(signed_in, REFRESH),
     )
     assert set(refreshed.json()) == {"expires_in", "scope"}
     assert baked(refreshed)[REFRESH].value != baked(signed_in)[REFRESH].value
@@ -272,7 +276,6 @@ def test_a_cookie_that_comes_twice_is_refused(server: Served) -> None:
     [
         {},
         {"authorization": "Bearer"},
-        {"authorization": "Bearer "},
         {"authorization": "Bearer a.b.c"},
         {"authorization": "Bearer " + "a" * 20_000},
         {"authorization": "Basic YTpi"},
@@ -319,6 +322,17 @@ def test_the_cookies_of_an_issuer_with_a_path_go_to_its_places(tmp_path: Path) -
         assert baked(signed_in)[ACCESS]["path"] == "/"
         headers = {"origin": ORIGIN} | cookie(signed_in, REFRESH)
         assert own.http.post("/session/refresh", json={"client_id": own.known.spa}, headers=headers).status_code == 200
+
+
+def test_a_cookie_domain_lets_the_apis_beside_see_the_access_cookie(tmp_path: Path) -> None:
+    """Then it is `__Secure-`, for `__Host-` allows no domain; the refresh cookie stays with this host."""
+    with served(tmp_path, issuer="https://id.example.com", COOKIE_DOMAIN="example.com") as own:
+        signed_in = own.sign_in({"origin": "https://id.example.com"}, transport="cookie")
+        cookies = baked(signed_in)
+        assert cookies["__Secure-watchword-access"]["domain"] == "example.com"
+        assert cookies[REFRESH]["domain"] == ""
+        headers = cookie(signed_in, "__Secure-watchword-access")
+        assert own.http.get("/session", headers=headers).status_code == 200
 
 
 def refresh(server: Served, token: str) -> httpx2.Response:

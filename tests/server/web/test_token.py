@@ -128,7 +128,17 @@ def test_every_failed_authentication_looks_the_same(server: Served) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Basic", "Basic %%%", "Basic " + "A" * 4000, "Bearer abc", "Basic OnNlY3JldA==", "Basic aWQ6", "Digest x=y", "Basic é"],
+    [
+        "",
+        "Basic",
+        "Basic %%%",
+        "Basic " + "A" * 4000,
+        "Bearer abc",
+        "Basic OnNlY3JldA==",
+        "Basic aWQ6",
+        "Digest x=y",
+        "Basic é",
+    ],
 )
 def test_a_broken_authorization_header_is_an_invalid_client(server: Served, header: str) -> None:
     """Whatever stands in it."""

@@ -16,7 +16,7 @@ from watchword.client.grant import Answer, Ask, Flow, Grant, Granted, obtain
 from watchword.client.purse import Errand, Purse
 from watchword.errors import CannotDecide, Misconfigured
 from watchword.wire.exchange import HEADERS
-from watchword.wire.metadata import MAX_DOCUMENT, checked, checked_issuer, origin
+from watchword.wire.metadata import MAX_DOCUMENT, checked, checked_issuer, is_local, origin
 
 WITHIN: Final = 10.0
 """Seconds for each request to the issuer."""
@@ -57,6 +57,7 @@ class ClientCredentials(httpx2.Auth):
         _ = checked_issuer(issuer) if issuer else checked(token_endpoint, "token_endpoint")
         self._grant = Grant(client_id, client_secret, issuer, token_endpoint, tuple(scope), resource)
         self._origins = frozenset(origin(checked(each, "each of origins")) for each in origins)
+        self._trust_env = not is_local(issuer or token_endpoint)  # a proxy could not reach this machine
         self._purse = Purse(monotonic)
 
     def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
@@ -93,7 +94,7 @@ class ClientCredentials(httpx2.Auth):
                 _wait_for(found)
                 continue
             with self._purse.running(found):
-                granted = _drive_sync(obtain(self._grant))
+                granted = _drive_sync(obtain(self._grant), self._trust_env)
                 self._purse.put(found, granted)
                 return granted.access_token
 
@@ -106,7 +107,7 @@ class ClientCredentials(httpx2.Auth):
                 await _await(found)
                 continue
             with self._purse.running(found):
-                granted = await _drive(obtain(self._grant))
+                granted = await _drive(obtain(self._grant), self._trust_env)
                 self._purse.put(found, granted)
                 return granted.access_token
 
@@ -128,8 +129,8 @@ async def _await(done: Future[None]) -> None:
     waiting.result()
 
 
-def _drive_sync(flow: Flow) -> Granted:
-    with httpx2.Client(headers=HEADERS, timeout=WITHIN, follow_redirects=False) as http:
+def _drive_sync(flow: Flow, trust_env: bool) -> Granted:
+    with httpx2.Client(headers=HEADERS, timeout=WITHIN, follow_redirects=False, trust_env=trust_env) as http:
         try:
             ask = next(flow)
             while True:
@@ -139,8 +140,8 @@ def _drive_sync(flow: Flow) -> Granted:
             return granted
 
 
-async def _drive(flow: Flow) -> Granted:
-    async with httpx2.AsyncClient(headers=HEADERS, timeout=WITHIN, follow_redirects=False) as http:
+async def _drive(flow: Flow, trust_env: bool) -> Granted:
+    async with httpx2.AsyncClient(headers=HEADERS, timeout=WITHIN, follow_redirects=False, trust_env=trust_env) as http:
         try:
             ask = next(flow)
             while True:

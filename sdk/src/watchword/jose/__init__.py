@@ -1,0 +1,1 @@
+"""Algorithms, keys, signatures and strict JSON: bytes in, claims or a refusal out. Pure."""

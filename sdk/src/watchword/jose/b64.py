@@ -38,8 +38,8 @@ def unb64url(text: str | bytes) -> bytes:
     try:
         raw = text.encode("ascii") if isinstance(text, str) else text
         rest = len(raw) & 3
-        if rest and raw[-1] not in _LAST[rest]:
-            raise Malformed("base64url with unused bits set, or of an impossible length")
-        return _decode(b'"' + raw.translate(_DECODE) + _CLOSE[rest])
+        if not rest or raw[-1] in _LAST[rest]:
+            return _decode(b'"' + raw.translate(_DECODE) + _CLOSE[rest])
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise Malformed("not base64url") from error
+    raise Malformed("base64url with unused bits set, or of an impossible length")

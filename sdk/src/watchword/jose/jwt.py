@@ -20,7 +20,7 @@ _BRACKET: Final = ord("[")  # looking for a byte as an int takes 20 ns, as bytes
 _BRACE: Final = ord("{")
 
 _decode: Final = msgspec.json.Decoder().decode
-_encode: Final = msgspec.json.encode
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def claims(payload: bytes) -> dict[str, Any]:

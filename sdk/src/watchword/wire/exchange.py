@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_plus
 
 from watchword.errors import CannotDecide
-from watchword.wire.metadata import MAX_DOCUMENT
+from watchword.wire.metadata import MAX_DOCUMENT, is_local
 
 if TYPE_CHECKING:
     import httpx2
@@ -27,11 +27,19 @@ def basic(credentials: tuple[str, str] | None) -> dict[str, str]:
     return {"Authorization": "Basic " + b64encode(pair.encode()).decode("ascii")}
 
 
-def client() -> httpx2.AsyncClient:
-    """A client for the background loop. Certificates are always verified, redirects never followed."""
+def client(issuer: str) -> httpx2.AsyncClient:
+    """A client for the background loop. Certificates are always verified, redirects never followed.
+
+    Proxies of the environment are used, but not for an issuer on this machine, which they could not reach.
+    """
     import httpx2  # loading it takes long, and offline use never needs it
 
-    return httpx2.AsyncClient(headers=HEADERS, follow_redirects=False, timeout=httpx2.Timeout(None, connect=CONNECT))
+    return httpx2.AsyncClient(
+        headers=HEADERS,
+        follow_redirects=False,
+        timeout=httpx2.Timeout(None, connect=CONNECT),
+        trust_env=not is_local(issuer),
+    )
 
 
 async def body_of(

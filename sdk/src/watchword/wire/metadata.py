@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from watchword.errors import CannotDecide, Misconfigured
 from watchword.jose.jwt import claims
@@ -121,14 +121,14 @@ def _fault(url: str) -> str:
         return "is not a URL"
     if not parts.hostname or parts.username is not None or parts.password is not None:
         return "must be a URL with a host and without a user"
-    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts)):
+    if parts.scheme == "https" or (parts.scheme == "http" and is_local(url)):
         return ""
     return "must be https; plain http is for loopback only"
 
 
-def is_loopback(parts: SplitResult) -> bool:
-    """Whether the host is this very machine: `localhost` or a loopback address."""
-    host = (parts.hostname or "").lower()
+def is_local(url: str) -> bool:
+    """Whether a URL's host is this very machine: `localhost` or a loopback address."""
+    host = (urlsplit(url).hostname or "").lower()
     if host == "localhost":
         return True
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -18,6 +17,8 @@ SUMMARY = "Watchword signs people and programs in, and takes tokens back everywh
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata  # not above: it is slow to load, and asked for once
+
         typer.echo(f"watchword {metadata.version('watchword-server')}")
         raise typer.Exit
 

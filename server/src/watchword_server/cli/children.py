@@ -100,5 +100,16 @@ def _signal(process: Process, number: signal.Signals) -> None:
 
 async def _print(name: str, process: Process) -> None:
     assert process.stdout is not None  # noqa: S101 - it was started with a pipe
-    async for line in process.stdout:
+    line = b"..."
+    while line:
+        try:
+            line = await process.stdout.readline()
+        except ValueError:  # longer than any line should be; its rest comes next
+            continue
+        with suppress(OSError):  # nobody reads any more, and yet the pipe must not fill up
+            _say(name, line)
+
+
+def _say(name: str, line: bytes) -> None:
+    if line:
         typer.echo(f"{name:>6} | {printable(line.decode(errors='replace').rstrip())}", err=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -40,7 +42,20 @@ def dev(call: Call, port: Port = 8000) -> Answer:
     place = Place(call.data or FOLDER, port)
     for number in (port, port + 1):
         _must_be_free(number)
-    return Answer({}, code=asyncio.run(_live(call, place)), silent=True)
+    with _alone(place):
+        return Answer({}, code=asyncio.run(_live(call, place)), silent=True)
+
+
+@contextmanager
+def _alone(place: Place) -> Iterator[None]:
+    """Keep a second one off this folder: it would write its own port into the settings."""
+    place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with os.fdopen(os.open(place.lock, os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise NotNow(f"another `watchword dev` uses {place.folder}; end it, or choose another --data") from error
+        yield
 
 
 def _must_be_free(port: int) -> None:

@@ -8,7 +8,6 @@ import stat
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
@@ -91,6 +90,9 @@ def _folder(folder: Path) -> Iterator[Finding]:
     elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         mend = "run as the account that `watchword serve` runs under, or give it the folder"
         yield Finding("fail", "data folder", f"{folder} is not writable for this account", mend)
+    elif facts.st_uid != os.geteuid():
+        mend = "run `watchword` as the account that the folder belongs to"
+        yield Finding("warn", "data folder", f"{folder} belongs to another account", mend)
     elif facts.st_mode & 0o077:
         yield Finding("fail", "data folder", f"others on this machine may look into {folder}", f"chmod 700 {folder}")
     else:
@@ -195,7 +197,9 @@ def _clock_of(answering: Answering | None) -> Iterator[Finding]:
 
 def _answering(settings: Settings) -> Answering | None:
     """Ask the address itself; with TLS the issuer's URL, since a certificate names a host."""
-    import httpx2  # not above: no other command needs it
+    from email.utils import parsedate_to_datetime  # not above: no other command needs them
+
+    import httpx2
 
     at_address = f"http://{settings.listen}{urlsplit(settings.issuer).path}"
     base = settings.issuer if settings.tls.certificate is not None else at_address

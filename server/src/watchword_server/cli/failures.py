@@ -41,6 +41,7 @@ FAILURES: tuple[tuple[type[Exception], Code, str], ...] = (  # the first that fi
     (NoSigningKey,  Code.FAILED,      "no_signing_key"),
     (Unavailable,   Code.UNAVAILABLE, "unavailable"),
     (Busy,          Code.UNAVAILABLE, "busy"),
+    (UnicodeError,  Code.USAGE,       "usage"),
     (NotNow,        Code.UNAVAILABLE, "unavailable"),
     (OSError,       Code.FAILED,      "system"),
 )
@@ -62,6 +63,8 @@ def sentence(error: Exception) -> str:
     """What went wrong, for people."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, UnicodeError):
+        return "what was given is not UTF-8 text"
     if isinstance(error, Conflict):
         return f"something else changed it meanwhile; try again ({error})"
     return str(error)

@@ -46,6 +46,11 @@ class Place:
         return self.folder / "watchword.toml"
 
     @property
+    def lock(self) -> Path:
+        """Held by who works here."""
+        return self.folder / "dev.lock"
+
+    @property
     def document(self) -> Path:
         """Everything that a program or person needs to know, as `--json` prints it."""
         return self.folder / "dev.json"
@@ -68,7 +73,6 @@ class Place:
 
 def write_settings(place: Place) -> None:
     """Write the settings file anew: the port may be another one."""
-    place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # A JSON string is a TOML string.
     write(
         place.settings,
@@ -89,7 +93,7 @@ async def prepare(desk: Desk, place: Place) -> tuple[dict[str, Any], str]:
         machine = document["clients"]["machine"]
         write(place.machine, f'user = "{machine["client_id"]}:{machine["client_secret"]}"\n')
     else:
-        document = json.loads(place.document.read_text())
+        document = _read(place)
     document |= {"issuer": place.issuer, "console": f"{place.issuer}/console"}
     document["api"]["url"] = place.api
     client_id = await _must_fit(desk, place, document)
@@ -125,6 +129,14 @@ async def _register(desk: Desk, place: Place) -> dict[str, Any]:
     }
 
 
+def _read(place: Place) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(place.document.read_text())
+        return {**document, "api": dict(document["api"])}
+    except (ValueError, LookupError, TypeError) as error:
+        raise Refused(f"{place.document} is damaged; remove {place.folder} to start anew") from error
+
+
 async def _must_fit(desk: Desk, place: Place, document: Mapping[str, Any]) -> str:
     """The folder may have been put together by hand. Raises Refused."""
     try:
@@ -133,8 +145,8 @@ async def _must_fit(desk: Desk, place: Place, document: Mapping[str, Any]) -> st
         for client in document["clients"].values():
             await clients.find(desk.issuer, client["client_id"])
         return (await clients.find_api(desk.issuer, document["api"]["audience"])).client_id
-    except Unknown as error:
-        raise Refused(f"{place.document} and the database beside it differ ({error}); remove {place.folder}") from error
+    except (Unknown, LookupError, TypeError, AttributeError) as error:
+        raise Refused(f"{place.document} does not fit the database; remove {place.folder} to start anew") from error
 
 
 async def _person(desk: Desk, email: str, name: str, roles: tuple[str, ...]) -> dict[str, Any]:

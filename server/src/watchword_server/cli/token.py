@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +63,8 @@ def verify(
     from watchword import Verifier  # not above: no other command needs it
 
     text = token_text(token)
+    # What the verifier logs on its way stands in the answer; without a handler, Python would print it as well.
+    logging.getLogger("watchword").addHandler(logging.NullHandler())
     verifier = Verifier(issuer=issuer, audience=audience, credentials=_credentials(client_id, client_secret_file))
     try:
         principal = verifier.verify_sync(text)

@@ -6,8 +6,11 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from watchword.jose.b64 import b64url
 from watchword_server.changes import Audit, Revoke
+from watchword_server.flows.repeats import Repeats
 from watchword_server.ports import Attempts, KeyStore, PasswordHasher, Random, Stores
 from watchword_server.revocation.deaths import Death
 
@@ -30,8 +33,7 @@ class Terms:
     audit_retention: int = 400 * 24 * 3600
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True, gc=False):
     """From where a request came, for the audit trail."""
 
     address: str = ""
@@ -51,6 +53,7 @@ class Issuer:
     hasher: PasswordHasher
     attempts: Attempts
     random: Random = field(repr=False)
+    repeats: Repeats = field(default_factory=Repeats, repr=False)
 
     def identifier(self) -> str:
         """A new `sid`, `gid` or `jti`: 128 random bits."""

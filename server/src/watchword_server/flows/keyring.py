@@ -50,12 +50,17 @@ class KeyRing:
 
     async def at(self, head: Head, now: int) -> Ring:
         """The keys as of `head`; reads the store only when `head.state` is another than last time."""
-        ring = self._ring
-        if ring is not None and ring.state == head.state:
+        ring = self.known(head)
+        if ring is not None:
             return ring
         stored = [key for key in await self._keys.all() if _published(key, now, head.lifetime)]
         ring = self._ring = self._build(stored, head.state)
         return ring
+
+    def known(self, head: Head) -> Ring | None:
+        """The keys as of `head` if they were read already."""
+        ring = self._ring
+        return ring if ring is not None and ring.state == head.state else None
 
     def first_keys(self, stored: Sequence[StoredKey], now: int) -> Sequence[Change]:
         """What to add so that there is one key for tokens and another for the feed."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from watchword_server.flows.issuer import Issuer
+from watchword_server.flows.keyring import Ring
+from watchword_server.flows.repeats import Decided
 from watchword_server.ports import Head
 from watchword_server.protocol.access_token import AccessClaims, payload
 from watchword_server.protocol.values import Grant
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(msgspec.Struct, frozen=True, gc=False):
     """The answer of a successful token request (RFC 6749 §5.1)."""
 
     access_token: str
@@ -22,26 +24,20 @@ class Tokens:
     refresh_token: str | None = None
 
 
-async def for_client(
-    issuer: Issuer, head: Head, client_id: str, audience: str, scope: Sequence[str], now: int
-) -> Tokens:
+def for_client(issuer: Issuer, head: Head, ring: Ring, decided: Decided, now: int) -> Tokens:
     """A token of a program that acts for itself: `sub` is its `client_id` (RFC 9068 §2.2)."""
-    return await _mint(
-        issuer,
-        head,
-        now,
-        AccessClaims(
-            iss=issuer.terms.issuer,
-            sub=client_id,
-            aud=audience,
-            exp=now + issuer.terms.access_lifetime,
-            iat=now,
-            jti=issuer.identifier(),
-            client_id=client_id,
-            rev=head.rev,
-            scope=" ".join(scope),
-        ),
+    claims = AccessClaims(
+        iss=issuer.terms.issuer,
+        sub=decided.client_id,
+        aud=decided.audience,
+        exp=now + issuer.terms.access_lifetime,
+        iat=now,
+        jti=issuer.identifier(),
+        client_id=decided.client_id,
+        rev=head.rev,
+        scope=decided.scope,
     )
+    return _signed(ring, claims, now)
 
 
 async def for_grant(
@@ -62,9 +58,8 @@ async def for_grant(
         gid=grant.gid,
         roles=tuple(roles),
     )
-    return await _mint(issuer, head, now, claims, refresh)
+    return _signed(await issuer.keyring.at(head, now), claims, now, refresh)
 
 
-async def _mint(issuer: Issuer, head: Head, now: int, claims: AccessClaims, refresh: str | None = None) -> Tokens:
-    ring = await issuer.keyring.at(head, now)
+def _signed(ring: Ring, claims: AccessClaims, now: int, refresh: str | None = None) -> Tokens:
     return Tokens(ring.sign_access(payload(claims)), claims.jti, claims.exp - now, claims.scope, refresh)

@@ -2,52 +2,90 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
+from watchword_server.changes import Audit
 from watchword_server.flows import minting
 from watchword_server.flows.issuer import Caller, Issuer, audit
 from watchword_server.flows.minting import Tokens
 from watchword_server.flows.refresh import refresh
+from watchword_server.flows.repeats import Decided
 from watchword_server.ports import Head
 from watchword_server.protocol.client_authentication import authenticated, presented
 from watchword_server.protocol.errors import InvalidRequest, UnsupportedGrantType
 from watchword_server.protocol.grants import client_credentials, refresh_token
 from watchword_server.protocol.values import Client
 
-Story = Callable[[Issuer, Head, Client, Mapping[str, str], Caller, int], Awaitable[Tokens]]
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """A request as it came: the form, and the SHA-256 of everything that decides it (`digest`)."""
+
+    authorization: str | None
+    form: Mapping[str, str]
+    sent: bytes
+    caller: Caller
+    now: int
 
 
-async def answer(
-    issuer: Issuer, authorization: str | None, form: Mapping[str, str], caller: Caller, now: int
-) -> Tokens:
+Story = Callable[[Issuer, Head, Client, TokenRequest], Awaitable[Tokens]]
+
+
+def digest(authorization: bytes, body: bytes) -> bytes:
+    """What a request is remembered by: header and form, each with its length, so that no two run together."""
+    return hashlib.sha256(b"%d\n%b%b" % (len(authorization), authorization, body)).digest()
+
+
+async def answer(issuer: Issuer, ask: TokenRequest) -> Tokens:
     """Trade a token request for tokens. Every refusal is an OAuthError (RFC 6749 §5.2)."""
     head = await issuer.stores.log.head()
-    given = presented(authorization, form)
+    given = presented(ask.authorization, ask.form)
     client = authenticated(await issuer.stores.clients.find(given.client_id), given)
-    if "grant_type" not in form:
+    if "grant_type" not in ask.form:
         raise InvalidRequest("grant_type is missing")
-    story = GRANTS.get(form["grant_type"])
+    story = GRANTS.get(ask.form["grant_type"])
     if story is None:
         raise UnsupportedGrantType("no such grant")
-    return await story(issuer, head, client, form, caller, now)
+    return await story(issuer, head, client, ask)
 
 
-async def _client_credentials(
-    issuer: Issuer, head: Head, client: Client, form: Mapping[str, str], caller: Caller, now: int
-) -> Tokens:
-    audience, scope = client_credentials.allow(client, form)
-    tokens = await minting.for_client(issuer, head, client.client_id, audience, scope, now)
-    actor = f"client:{client.client_id}"
-    await issuer.stores.journal.save(audit(caller, now, actor, "token.issue", target=audience, jti=tokens.jti))
+def again(issuer: Issuer, sent: bytes, caller: Caller, now: int) -> tuple[Tokens, Audit] | None:
+    """What an equal request was given while nothing has changed since, made anew: at once, without waiting.
+
+    The audit row must be saved before the tokens are handed out. None: ask `answer`.
+    """
+    head = issuer.stores.log.latest()
+    if head is None:
+        return None
+    decided, ring = issuer.repeats.recall(sent, head.state), issuer.keyring.known(head)
+    if decided is None or ring is None:
+        return None
+    tokens = minting.for_client(issuer, head, ring, decided, now)
+    return tokens, _issued(decided, tokens, caller, now)
+
+
+async def _client_credentials(issuer: Issuer, head: Head, client: Client, ask: TokenRequest) -> Tokens:
+    audience, scope = client_credentials.allow(client, ask.form)
+    decided = Decided(client.client_id, audience, " ".join(scope))
+    issuer.repeats.learn(ask.sent, head.state, decided)
+    tokens = minting.for_client(issuer, head, await issuer.keyring.at(head, ask.now), decided, ask.now)
+    await issuer.stores.journal.save(_issued(decided, tokens, ask.caller, ask.now))
     return tokens
 
 
-async def _refresh_token(
-    issuer: Issuer, head: Head, client: Client, form: Mapping[str, str], caller: Caller, now: int
-) -> Tokens:
+async def _refresh_token(issuer: Issuer, head: Head, client: Client, ask: TokenRequest) -> Tokens:
+    form = ask.form
     if "refresh_token" not in form:
         raise InvalidRequest("refresh_token is missing")
-    return await refresh(issuer, client, form["refresh_token"], form.get("scope"), form.get("resource"), caller, now)
+    return await refresh(
+        issuer, client, form["refresh_token"], form.get("scope"), form.get("resource"), ask.caller, ask.now
+    )
+
+
+def _issued(decided: Decided, tokens: Tokens, caller: Caller, now: int) -> Audit:
+    return audit(caller, now, f"client:{decided.client_id}", "token.issue", target=decided.audience, jti=tokens.jti)
 
 
 GRANTS: Mapping[str, Story] = {

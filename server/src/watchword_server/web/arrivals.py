@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -12,8 +12,12 @@ from itertools import count
 from typing import Final
 
 from watchword_server.flows.issuer import Caller
-from watchword_server.web.asgi import Scope
+from watchword_server.web.asgi import Header
 from watchword_server.web.front import Network
+
+Peer = tuple[str, int] | None
+"""The other end of a connection."""
+Arrive = Callable[[Peer, Iterable[Header]], Caller]
 
 MAX_AGENT: Final = 256
 """Characters of a User-Agent that are kept."""
@@ -23,36 +27,38 @@ CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _current: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
 
+def now_answering(caller: Caller) -> None:
+    """From here on, lines of the log are about this request."""
+    _current.set(caller)
+
+
 def current_facts() -> Mapping[str, str]:
     """What every line of the log says of the request that is being answered."""
     caller = _current.get()
     return {} if caller is None else {"request_id": caller.request_id, "address": caller.address}
 
 
-def arrivals(proxies: tuple[Network, ...]) -> Callable[[Scope], Caller]:
+def arrivals(proxies: tuple[Network, ...]) -> Arrive:
     """A function that makes the Caller of a request. Forwarded headers count only behind these proxies."""
     prefix = secrets.token_hex(6)  # ids must differ between processes; nobody has to be unable to guess them
     numbers = count(1)
 
-    def arrive(scope: Scope) -> Caller:
-        peer = scope["client"]
+    def arrive(peer: Peer, headers: Iterable[Header]) -> Caller:
         address = peer[0] if peer else ""
         agent = forwarded = request_id = b""
-        for name, value in scope["headers"]:
+        for name, value in headers:
             if name == b"user-agent":
                 agent = value
             elif name == b"x-forwarded-for":
                 forwarded = b",".join((forwarded, value)) if forwarded else value
             elif name == b"x-request-id":
                 request_id = value
-        name = ""
+        given = ""
         if proxies and trusted(address, proxies):
             address = client_address(address, forwarded.decode("latin-1"), proxies)
-            name = request_id.decode("latin-1")
-            name = name if REQUEST_ID.fullmatch(name) else ""
-        caller = Caller(address, printable(agent), name or f"{prefix}-{next(numbers):x}")
-        _current.set(caller)
-        return caller
+            given = request_id.decode("latin-1")
+        known = given if REQUEST_ID.fullmatch(given) else f"{prefix}-{next(numbers):x}"
+        return Caller(address, printable(agent), known)
 
     return arrive
 

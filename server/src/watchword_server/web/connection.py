@@ -1,4 +1,4 @@
-"""A connection whose request heads are bounded in size and time."""
+"""A connection: request heads bounded in size and time, and the express lane of the token endpoint."""
 
 from __future__ import annotations
 
@@ -7,18 +7,37 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from watchword_server.web.express import MAX_BODY, Express
+
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a request line with its headers."""
 PATIENCE: Final = 10.0
 """Seconds in which the whole head must have arrived."""
+KEEP_ALIVE: Final = 30
+"""Seconds that an idle connection stays open."""
 TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by itself it would wait and gather for ever
-    """uvicorn's own, which hangs up on heads that are too long or too slow."""
+    """uvicorn's own, which hangs up on heads that are too long or too slow, and asks the express lane first.
 
-    _head = 0
-    _late: asyncio.TimerHandle | None = None
+    A request that may be for the express lane is held back while what came is read. If it is not whole then, or the
+    lane does not know it, uvicorn gets all of it, as if it had come just now. While one is in the lane (`_owed`),
+    nothing else of this connection is answered: whoever pipelines behind it is hung up on after the answer, and may
+    ask again (RFC 9112 §9.3.2).
+    """
+
+    def __init__(self, express: Express, **uvicorns: Any) -> None:
+        super().__init__(**uvicorns)
+        self._express = express
+        self._head = 0
+        self._late: asyncio.TimerHandle | None = None
+        self._whole = False
+        self._held: list[bytes] | None = None
+        self._owed = False
+        self._last = False
+        self._idle: asyncio.TimerHandle | None = None
+        self._active = 0.0
 
     def connection_made(self, transport: Any) -> None:
         """A new connection must say something soon."""
@@ -28,7 +47,10 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
     def data_received(self, data: bytes) -> None:
         """Take in what came; while a head is not whole, count it and its time."""
         super().data_received(data)
-        if self.scope is not None and "path" in self.scope:
+        if self._held is not None:
+            # The rest may come late or never: uvicorn and the door know how long to wait, and how to end.
+            self._hand_over_held()
+        if self._whole:
             if self._late is not None:
                 self._late.cancel()
                 self._late, self._head = None, 0
@@ -37,10 +59,106 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The other side has gone, or we hung up."""
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
+        for timer in (self._late, self._idle):
+            if timer is not None:
+                timer.cancel()
+        self._late = self._idle = None
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The server stops: what is owed is still answered."""
+        if self._owed:
+            self._last = True
+        else:
+            super().shutdown()
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """A request begins. Its scope is made when uvicorn is to answer it."""
+        self._last = self._last or self._owed
+        self._whole, self._held = False, None
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._whole = True
+        if self._owed:
+            return
+        if self.url == self._express.path and self._free() and self._plain_post():
+            self._held = []
+        else:
+            self._hand_over()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        if self._owed:
+            return
+        if self._held is None:
+            super().on_body(body)
+            return
+        self._held.append(body)
+        if sum(map(len, self._held)) > MAX_BODY:
+            self._hand_over_held()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if self._owed:
+            return
+        if self._held is not None:
+            if self._express.take(self, self.client, self.headers, b"".join(self._held)):
+                self._owed, self._held = True, None
+                return
+            self._hand_over_held()
+        super().on_message_complete()
+
+    # The express lane.
+
+    def deliver(self, response: bytes) -> None:
+        """The answer to what is owed."""
+        self._owed = False
+        if self.transport.is_closing():
+            return
+        self.transport.write(response)
+        self.server_state.total_requests += 1
+        if self._last:
+            self.transport.close()
+            return
+        self._active = self.loop.time()
+        if self._idle is None:
+            self._idle = self.loop.call_later(KEEP_ALIVE, self._rest)
+
+    def _free(self) -> bool:
+        """Whether nothing else of this connection is being answered, and the other side reads."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
+
+    def _plain_post(self) -> bool:
+        return self.parser.get_method() == b"POST" and self.parser.should_keep_alive()
+
+    def _hand_over(self) -> None:
+        """Let uvicorn answer, from the head on."""
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.headers += headers
+        self.url, self.expect_100_continue = url, expect
+        super().on_headers_complete()
+
+    def _hand_over_held(self) -> None:
+        parts, self._held = self._held or [], None
+        self._hand_over()
+        for part in parts:
+            super().on_body(part)
+
+    def _rest(self) -> None:
+        """One timer a connection, looked at again when it is due: cheaper than one a request."""
+        self._idle = None
+        left = self._active + KEEP_ALIVE - self.loop.time()
+        if left <= 0 and not self._owed and self._free():
+            self._hang_up()
+        elif not self.transport.is_closing():
+            self._idle = self.loop.call_later(max(left, 1.0), self._rest)
+
+    # Heads.
 
     def _wait_for_more(self, size: int) -> None:
         self._head += size

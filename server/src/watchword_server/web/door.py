@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from time import perf_counter
+from typing import Final
 
 from watchword_server.flows.issuer import Caller
-from watchword_server.web.arrivals import arrivals
-from watchword_server.web.asgi import App, Message, Receive, Scope, Send
+from watchword_server.web.arrivals import Arrive, now_answering
+from watchword_server.web.asgi import App, Header, Message, Receive, Scope, Send
 from watchword_server.web.front import Front
 from watchword_server.web.refusals import ClientGone, refusal
+
+_NOSNIFF: Final[Header] = (b"x-content-type-options", b"nosniff")
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +25,7 @@ class Reply:
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
-        self._stamp = ((b"x-content-type-options", b"nosniff"), (b"x-request-id", request_id.encode("ascii")))
+        self._stamp = stamp(request_id)
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
@@ -33,14 +36,19 @@ class Reply:
         await self._send(message)
 
 
-def door(front: Front, hot: Mapping[str, App], others: App) -> App:
+def stamp(request_id: str) -> tuple[Header, Header]:
+    """What every answer has."""
+    return (_NOSNIFF, (b"x-request-id", request_id.encode("ascii")))
+
+
+def door(front: Front, arrive: Arrive, hot: Mapping[str, App], others: App) -> App:
     """The application. `hot` are dispatched by their path, everything else goes to `others`."""
-    arrive = arrivals(front.trusted_proxies)
     log_requests = front.log_requests
 
     async def enter(scope: Scope, receive: Receive, send: Send) -> None:
         start = perf_counter() if log_requests else 0.0
-        caller = scope["caller"] = arrive(scope)
+        caller = scope["caller"] = arrive(scope["client"], scope["headers"])
+        now_answering(caller)
         reply = Reply(send, caller.request_id)
         try:
             await hot.get(scope["path"], others)(scope, receive, reply)

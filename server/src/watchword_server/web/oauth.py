@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 
@@ -10,7 +11,7 @@ from watchword_server.flows.introspect import introspect
 from watchword_server.flows.issuer import Caller, Issuer
 from watchword_server.flows.minting import Tokens
 from watchword_server.flows.taking_back import take_back
-from watchword_server.flows.token import answer
+from watchword_server.flows.token import TokenRequest, answer, digest
 from watchword_server.protocol.form import fields
 from watchword_server.web.asgi import JSON, NO_STORE, Answer, App, Receive, Scope, Send, encoded, json_answer
 from watchword_server.web.bodies import body, must_be, must_have_no_query, single
@@ -18,7 +19,7 @@ from watchword_server.web.front import Front
 from watchword_server.web.refusals import WrongMethod
 
 Form = Mapping[str, str]
-Handler = Callable[[Issuer, str | None, Form, Caller, int], Awaitable[Answer]]
+Handler = Callable[[Issuer, "Posted"], Awaitable[Answer]]
 
 _TOKEN_HEADERS = (JSON, NO_STORE)
 
@@ -34,21 +35,38 @@ class TokenAnswer(msgspec.Struct, frozen=True, gc=False):
     token_type: str = "Bearer"
 
 
-async def token(issuer: Issuer, authorization: str | None, form: Form, caller: Caller, now: int) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A form and what came with it."""
+
+    authorization: str | None
+    body: bytes
+    form: Form
+    caller: Caller
+    now: int
+
+
+async def token(issuer: Issuer, posted: Posted) -> Answer:
     """POST /token (RFC 6749 §3.2)."""
-    tokens = await answer(issuer, authorization, form, caller, now)
-    return Answer(200, encoded(token_answer(tokens)), _TOKEN_HEADERS)
+    sent = digest((posted.authorization or "").encode("latin-1"), posted.body)
+    ask = TokenRequest(posted.authorization, posted.form, sent, posted.caller, posted.now)
+    return issued(await answer(issuer, ask))
 
 
-async def revoke(issuer: Issuer, authorization: str | None, form: Form, caller: Caller, now: int) -> Answer:
+async def revoke(issuer: Issuer, posted: Posted) -> Answer:
     """POST /revoke (RFC 7009 §2)."""
-    await take_back(issuer, authorization, form, caller, now)
+    await take_back(issuer, posted.authorization, posted.form, posted.caller, posted.now)
     return Answer(200)
 
 
-async def introspection(issuer: Issuer, authorization: str | None, form: Form, caller: Caller, now: int) -> Answer:
+async def introspection(issuer: Issuer, posted: Posted) -> Answer:
     """POST /introspect (RFC 7662 §2)."""
-    return json_answer(await introspect(issuer, authorization, form, now))
+    return json_answer(await introspect(issuer, posted.authorization, posted.form, posted.now))
+
+
+def issued(tokens: Tokens) -> Answer:
+    """The answer of the token endpoint (RFC 6749 §5.1)."""
+    return Answer(200, encoded(token_answer(tokens)), _TOKEN_HEADERS)
 
 
 def token_answer(tokens: Tokens, session_id: str | msgspec.UnsetType = msgspec.UNSET) -> TokenAnswer:
@@ -71,8 +89,9 @@ def _form_endpoint(front: Front, handler: Handler) -> App:
             raise WrongMethod("POST")
         must_have_no_query(scope)
         must_be(scope, "application/x-www-form-urlencoded")
-        form = fields(await body(receive))
-        found = await handler(issuer, single(scope, b"authorization"), form, scope["caller"], now())
+        raw = await body(receive)
+        posted = Posted(single(scope, b"authorization"), raw, fields(raw), scope["caller"], now())
+        found = await handler(issuer, posted)
         await found(scope, receive, send)
 
     return endpoint

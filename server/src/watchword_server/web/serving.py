@@ -7,19 +7,19 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import uvicorn
 
 from watchword_server.ports import Unavailable
 from watchword_server.web.asgi import App
-from watchword_server.web.connection import Connection
+from watchword_server.web.connection import KEEP_ALIVE, Connection
+from watchword_server.web.express import Express
 
 BACKLOG: Final = 2048
 """Connections that may wait to be accepted."""
-KEEP_ALIVE: Final = 30
-"""Seconds that an idle connection stays open."""
 GRACE: Final = 10
 """Seconds that running requests have to end when the server stops."""
 
@@ -58,6 +58,7 @@ def bound(host: str, port: int) -> socket.socket:
 
 async def serve(
     app: App,
+    express: Express,
     listener: socket.socket,
     certificate: Certificate | None,
     ready: Callable[[], None],
@@ -67,7 +68,7 @@ async def serve(
 
     A second signal ends the rest at once.
     """
-    server = uvicorn.Server(_config(app, certificate))
+    server = uvicorn.Server(_config(app, express, certificate))
     loop = asyncio.get_running_loop()
     ending: list[asyncio.Task[None]] = []
 
@@ -90,10 +91,11 @@ async def serve(
     await asyncio.gather(*ending)
 
 
-def _config(app: App, certificate: Certificate | None) -> uvicorn.Config:
+def _config(app: App, express: Express, certificate: Certificate | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=Connection,
+        # uvicorn calls it once a connection, as it would a class.
+        http=cast("type[asyncio.Protocol]", partial(Connection, express)),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -66,6 +66,7 @@ class Upkeep:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._tasks.clear()
 
     async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Run it, again and again: whatever it died of, the process must not go on without it."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 import msgspec
 
@@ -13,6 +14,8 @@ from watchword_server.adapters.logs.redaction import redacted_member
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 Facts = Callable[[], Mapping[str, str]]
 """What is known of the request that is being answered."""
@@ -83,6 +86,11 @@ def _console(logger: Any, method: str, line: Line) -> str:
     first = [line.pop("timestamp", ""), f"{line.pop('level', ''):7}", line.pop("event", "")]
     line.pop("logger", None)
     rest = [f"{name}={value}" for name, value in line.items()]
-    # A value from outside must not be able to begin a line of its own.
-    text = " ".join(filter(None, [*first, *rest])).replace("\n", "\\n").replace("\r", "\\r")
-    return f"{text}\n{trace}" if trace else text
+    text = CONTROL.sub(_escaped, " ".join(filter(None, [*first, *rest])))
+    # A traceback has lines; what stands in them is still not for the terminal to obey.
+    return "\n".join([text, *(CONTROL.sub(_escaped, line) for line in trace.splitlines())])
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A value from outside must not begin a line of its own, nor move the cursor."""
+    return found.group().encode("unicode_escape").decode("ascii")

@@ -1,8 +1,7 @@
-"""The two mailers: one hands messages to a mail server, the other says that there is none."""
+"""Hands messages to a mail server."""
 
 from __future__ import annotations
 
-import logging
 import ssl
 from dataclasses import dataclass, field
 from email.headerregistry import Address
@@ -17,8 +16,6 @@ from watchword_server.ports import MailFailed
 
 TIMEOUT: Final = 10.0
 """Seconds for the whole conversation with the mail server."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +49,22 @@ class SmtpMailer:
             raise MailFailed(type(error).__name__) from error
 
 
-@dataclass(frozen=True, slots=True)
-class NoMailer:
-    """Where no mail server is set: each message becomes a line of the log that says what was not sent."""
-
-    async def send(self, to: str, subject: str, text: str) -> None:
-        """Never fails: to try again would change nothing. Names neither the person nor the text."""
-        logger.warning("no mail server is set, so a message was not sent", extra={"subject": subject})
-
-
 def _message(sender: str, to: str, subject: str, text: str) -> EmailMessage:
     """A message that says it was sent by a program (RFC 3834 §5). Headers are encoded, never pasted."""
     message = EmailMessage(policy=SMTPUTF8)
-    message["From"] = Address(addr_spec=sender)
-    message["To"] = Address(addr_spec=to)
+    message["From"] = _address(sender)
+    message["To"] = _address(to)
     message["Subject"] = subject
     message["Date"] = formatdate(usegmt=True)
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text)
     return message
+
+
+def _address(text: str) -> Address:
+    """One address, whatever stands before its @: what is special there is quoted, so a comma makes no second one."""
+    name, at, domain = text.rpartition("@")
+    if not (name and at and domain):
+        raise ValueError("not an e-mail address")
+    return Address(username=name, domain=domain)

@@ -141,6 +141,9 @@ class SqlLog:
     async def head(self) -> Head:
         return self._source.head()
 
+    def latest(self) -> Head | None:
+        return self._source.head()
+
     async def after(self, seq: int, limit: int) -> tuple[Head, Sequence[Entry]]:
         head = self._head(self._source.here)
         if head.rev <= seq:

@@ -1,0 +1,79 @@
+"""A Watchword issuer for the benchmark: a fresh deployment on SQLite, set up and served by the `watchword` command."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench import processes
+from bench.result import Unmeasured
+
+WATCHWORD: Final = str(Path(sys.executable).with_name("watchword"))
+AUDIENCE: Final = "https://api.example.com"
+SCOPE: Final = "orders:read"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """An issuer that is set up and not running; its folder holds settings and data. Pairs are (client_id, secret)."""
+
+    folder: Path
+    issuer: str
+    api: tuple[str, str]
+    client: tuple[str, str]
+
+
+@contextmanager
+def fresh() -> Iterator[Deployment]:
+    """One API, one client that may use it. Deleted at the end."""
+    with tempfile.TemporaryDirectory(prefix="watchword-bench-") as name:
+        folder = Path(name)
+        issuer = _configure(folder)
+        api = _command(folder, "api", "add", AUDIENCE, "--scope", SCOPE)
+        client = _command(folder, "client", "add", "bench", "--access", f"{AUDIENCE}={SCOPE}")
+        yield Deployment(folder, issuer, _credentials(api), _credentials(client))
+
+
+@contextmanager
+def served(deployment: Deployment, core: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """`watchword serve` until the end of the block, ready."""
+    with processes.running([WATCHWORD, "serve"], deployment.folder, core) as process:
+        processes.await_ready(process, f"{deployment.issuer}/readyz")
+        yield process
+
+
+def _configure(folder: Path) -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        listen = f"127.0.0.1:{probe.getsockname()[1]}"
+    issuer = f"http://{listen}"
+    settings = f'issuer = "{issuer}"\nlisten = "{listen}"\ndata = "data"\n'
+    (folder / "watchword.toml").write_text(settings, "utf-8")
+    return issuer
+
+
+def _command(folder: Path, *arguments: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [WATCHWORD, *arguments, "--json"],
+        cwd=folder,
+        env=processes.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+    )
+    if done.returncode:
+        raise Unmeasured(f"`watchword {arguments[0]} {arguments[1]}` failed: {done.stderr.decode()[-300:]}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _credentials(document: dict[str, Any]) -> tuple[str, str]:
+    return document["client_id"], document["client_secret"]

@@ -1,0 +1,161 @@
+"""A load generator in a process of its own: keep-alive connections that ask for tokens as fast as they are answered.
+
+`python -m bench.load` reads one JSON Job from standard input and prints one JSON Outcome. Every answer has to be a 200
+with an access token of its own, so that a server which errs or repeats itself is never called fast.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from typing import Final, Literal, cast
+
+import msgspec
+import uvloop
+
+END: Final = b"\r\n\r\n"
+LENGTH: Final = b"content-length:"
+TOKEN: Final = b'"access_token":"'
+DEADLINE: Final = 120.0
+"""Seconds after which a run that has not ended is a failure."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What to send where, how often, on how many connections at once."""
+
+    host: str
+    port: int
+    request: str
+    count: int
+    connections: int
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of a job. `seconds` is wall time; latencies are in milliseconds."""
+
+    seconds: float
+    p50: float
+    p99: float
+    first: str
+    last: str
+
+
+class Run:
+    """One job under way: how many requests are still to be sent, and what came back."""
+
+    def __init__(self, job: Job, done: asyncio.Future[None]) -> None:
+        self.request: Final = job.request.encode()
+        self.unsent = job.count
+        self.unanswered = job.count
+        self.done: Final = done
+        self.latencies: list[float] = []
+        self.tokens: list[bytes] = []
+
+    def take(self, latency: float, token: bytes) -> None:
+        self.latencies.append(latency)
+        self.tokens.append(token)
+        self.unanswered -= 1
+        if not self.unanswered and not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, reason: str) -> None:
+        if not self.done.done():
+            self.done.set_exception(RuntimeError(reason))
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection with one request in flight."""
+
+    def __init__(self, run: Run) -> None:
+        self._run: Final = run
+        self._write: Callable[[bytes], None]
+        self._buffer = b""
+        self._sent = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._write = cast(asyncio.Transport, transport).write  # uvloop's transports derive from nothing
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        try:
+            body = whole_body(self._buffer)
+            if body is None:
+                return
+            self._buffer = b""
+            self._run.take(time.perf_counter() - self._sent, token_in(body))
+        except ValueError as error:
+            self._run.fail(str(error))
+            return
+        self._send()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._run.fail(f"the server closed a connection: {exc}")
+
+    def _send(self) -> None:
+        if not self._run.unsent:
+            return
+        self._run.unsent -= 1
+        self._sent = time.perf_counter()
+        self._write(self._run.request)
+
+
+def whole_body(response: bytes) -> bytes | None:
+    """The body of one HTTP response; None while bytes are missing, ValueError when it is not a plain 200."""
+    head_end = response.find(END)
+    if head_end < 0:
+        return None
+    if not response.startswith(b"HTTP/1.1 200 "):
+        raise ValueError(f"not a 200: {response[:300]!r}")
+    head = response[:head_end].lower()
+    at = head.find(LENGTH)
+    if at < 0:
+        raise ValueError("no Content-Length")
+    length = int(head[at + len(LENGTH) :].split(b"\r\n", 1)[0])
+    body = response[head_end + len(END) :]
+    if len(body) > length:
+        raise ValueError("more bytes than the response has")
+    return body if len(body) == length else None
+
+
+def token_in(body: bytes) -> bytes:
+    """The access token of a token response, cut out without parsing: the generator must not be the bottleneck."""
+    at = body.find(TOKEN)
+    if at < 0:
+        raise ValueError(f"no access token in {body[:300]!r}")
+    start = at + len(TOKEN)
+    return body[start : body.index(b'"', start)]
+
+
+async def carry_out(job: Job) -> Outcome:
+    """Run a job to its end. RuntimeError for any answer that is not what was asked for."""
+    loop = asyncio.get_running_loop()
+    run = Run(job, loop.create_future())
+    began = time.perf_counter()
+    opened = [loop.create_connection(lambda: Connection(run), job.host, job.port) for _ in range(job.connections)]
+    await asyncio.gather(*opened)
+    await asyncio.wait_for(run.done, DEADLINE)
+    seconds = time.perf_counter() - began
+    if len(set(run.tokens)) != job.count:
+        raise RuntimeError("the server gave one token twice")
+    p50, p99 = (rank(run.latencies, share) * 1000 for share in (0.5, 0.99))
+    return Outcome(seconds, p50, p99, run.tokens[0].decode(), run.tokens[-1].decode())
+
+
+def rank(values: list[float], share: float) -> float:
+    """The value below which `share` of all values lie (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+
+
+def main() -> Literal[0]:
+    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    outcome = uvloop.run(carry_out(job))
+    sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

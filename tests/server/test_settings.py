@@ -1,0 +1,220 @@
+"""Settings: where they come from, which wins, and one clear sentence for each that is wrong."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from watchword_server.settings import Settings, SettingsError, load
+
+ISSUER = "https://id.example.com"
+MASTER = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I"
+
+
+def given(file: Path | None = None, flags: dict[str, object] | None = None, **environ: str) -> Settings:
+    """Settings from these sources and no others."""
+    found = {f"WATCHWORD_{name}": value for name, value in environ.items()}
+    return load(file, flags or {}, {"PATH": "/bin", **found})
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    """A settings file."""
+    path = tmp_path / "settings.toml"
+    path.write_text(text)
+    return path
+
+
+def refused(file: Path | None = None, flags: dict[str, object] | None = None, **environ: str) -> str:
+    """The sentence that such settings are refused with."""
+    with pytest.raises(SettingsError) as error:
+        given(file, flags, **environ)
+    sentence = str(error.value)
+    assert sentence
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_the_defaults_are_safe() -> None:
+    """Only the issuer has to be said."""
+    found = given(ISSUER=ISSUER)
+    assert found.listen == "127.0.0.1:8000"
+    assert (found.trusted_proxies, found.cookie_domain, found.feed.public) == ((), None, False)
+    assert (found.tokens.access_lifetime, found.tokens.algorithm) == (900, "ES256")
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    """Value by value, also within one table."""
+    file = written(tmp_path, f'issuer = "{ISSUER}"\nlisten = "[::1]:1"\n[log]\nlevel = "debug"\nrequests = true\n')
+    found = given(file, {"log": {"format": "json"}, "listen": "127.0.0.1:3"}, LOG__LEVEL="error", LISTEN="127.0.0.1:2")
+    assert found.listen == "127.0.0.1:3"
+    assert (found.log.level, found.log.format, found.log.requests) == ("error", "json", True)
+
+
+def test_every_setting_can_come_from_the_environment() -> None:
+    """Nested ones with two underscores; an empty one counts as none."""
+    found = given(
+        ISSUER=ISSUER,
+        TRUSTED_PROXIES="10.0.0.0/8, ::1",
+        FEED__PUBLIC="true",
+        TOKENS__ACCESS_LIFETIME="60",
+        SMTP__HOST="mail.example.com",
+        SMTP__FROM="id@example.com",
+        SMTP__PORT="25",
+        DATA="/srv/data",
+        COOKIE_DOMAIN="",
+    )
+    assert found.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1"))
+    assert (found.feed.public, found.tokens.access_lifetime) == (True, 60)
+    assert (found.smtp.host, found.smtp.sender, found.smtp.port) == ("mail.example.com", "id@example.com", 25)
+    assert (found.data, found.cookie_domain) == (Path("/srv/data"), None)
+
+
+def test_the_file_beside_the_process_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`watchword.toml`, where there is one; one that is named must be there."""
+    (tmp_path / "watchword.toml").write_text(f'issuer = "{ISSUER}"\ntrusted_proxies = ["10.0.0.0/8"]')
+    monkeypatch.chdir(tmp_path)
+    assert given().trusted_proxies == (ip_network("10.0.0.0/8"),)
+    assert "cannot read" in refused(tmp_path / "missing.toml")
+
+
+def test_a_secret_can_stand_in_a_file(tmp_path: Path) -> None:
+    """`_FILE` is for secrets; the line's end does not count."""
+    file = tmp_path / "secret"
+    file.write_text(MASTER + "\n")
+    smtp = {"SMTP__HOST": "m.example", "SMTP__FROM": "a@b.example", "SMTP__PASSWORD_FILE": str(file)}
+    found = given(ISSUER=ISSUER, MASTER_KEY_FILE=str(file), **smtp)
+    assert found.master_key is not None
+    assert found.master_key.get_secret_value() == MASTER
+    assert found.smtp.password is not None
+    assert found.smtp.password.get_secret_value() == MASTER
+    assert MASTER not in repr(found)
+    both = refused(ISSUER=ISSUER, MASTER_KEY_FILE=str(file), MASTER_KEY=MASTER)
+    assert "WATCHWORD_MASTER_KEY_FILE" in both
+    assert MASTER not in both
+    assert "WATCHWORD_MASTER_KEY_FILE" in refused(ISSUER=ISSUER, MASTER_KEY_FILE=str(tmp_path / "no"))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ISSUR", "unknown setting WATCHWORD_ISSUR; did you mean WATCHWORD_ISSUER?"),
+        ("TOKENS__ACCES_LIFETIME", "did you mean WATCHWORD_TOKENS__ACCESS_LIFETIME?"),
+        ("LISTEN_FILE", "did you mean WATCHWORD_LISTEN?"),
+        ("SMTP_PORT", "did you mean WATCHWORD_SMTP__PORT?"),
+        ("XYZ", "known are "),
+    ],
+)
+def test_an_unknown_variable_is_an_error(name: str, said: str) -> None:
+    """A misspelt setting must not be one that silently does nothing."""
+    assert said in refused(ISSUER=ISSUER, **{name: "1"})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("isuer = 'x'", "unknown setting isuer; did you mean issuer?"),
+        ("[tokens]\nlifetime = 1", "unknown setting tokens.lifetime; did you mean"),
+        ("[token]\naccess_lifetime = 900", "unknown setting token; did you mean tokens"),
+        ("issuer = ", "is not TOML"),
+        ("[listen]\nport = 1", "setting listen: must be host:port"),
+    ],
+)
+def test_a_wrong_file_is_an_error(tmp_path: Path, text: str, said: str) -> None:
+    """It names the key and the nearest that there is."""
+    file = written(tmp_path, text)
+    assert said in refused(file, {"issuer": ISSUER} if "issuer =" not in text else {})
+
+
+def test_an_issuer_is_needed() -> None:
+    """And the sentence says where to set it."""
+    assert refused() == "the setting issuer is missing: set it in watchword.toml or as WATCHWORD_ISSUER"
+
+
+GOOD_ISSUERS = ["https://id.example.com", "https://id.example.com:8443/a/b", "http://localhost:8000"]
+GOOD_ISSUERS += ["http://127.0.0.1:1", "http://[::1]:8000", "https://xn--bcher-kva.example"]
+BAD_ISSUERS = [
+    "http://id.example.com",
+    "http://localhost.example.com",
+    "http://127.0.0.1.example.com",
+    "ftp://localhost",
+]
+BAD_ISSUERS += [
+    "https://id.example.com/",
+    "https://id.example.com?x",
+    "https://id.example.com#",
+    "https://u@id.example.com",
+]
+BAD_ISSUERS += [
+    "https://ID.example.com",
+    "HTTPS://id.example.com",
+    "id.example.com",
+    "https://",
+    "https://a:99999",
+    "https://[::1",
+]
+BAD_ISSUERS += [
+    "https://id.example.com/a//b",
+    "https://id.example.com/ü",
+    "https://id.example.com\n",
+    "http://127.0.0.2",
+    " ",
+]
+
+
+@pytest.mark.parametrize("issuer", GOOD_ISSUERS)
+def test_an_issuer_is_https_or_loopback(issuer: str) -> None:
+    """RFC 8414 §2; http only where nobody else can listen."""
+    assert given(ISSUER=issuer).issuer == issuer
+
+
+@pytest.mark.parametrize("issuer", BAD_ISSUERS)
+def test_another_issuer_is_refused(issuer: str) -> None:
+    """It has one spelling only, for tokens are compared with it letter by letter."""
+    assert refused(ISSUER=issuer).startswith("setting issuer: ")
+
+
+# fmt: off
+BAD_VALUES = [
+    ({"LISTEN": "8000"},                       "setting listen: must be host:port"),
+    ({"LISTEN": "localhost:99999"},            "setting listen: must be host:port"),
+    ({"LISTEN": "::1:8000"},                   "setting listen: must be host:port"),
+    ({"TRUSTED_PROXIES": "10.0.0.0/33"},       "setting trusted_proxies: must be a list of networks"),
+    ({"TRUSTED_PROXIES": "10.0.0.1/8"},        "setting trusted_proxies: must be a list of networks"),
+    ({"COOKIE_DOMAIN": "other.example"},       "cookie_domain other.example is not a domain of the issuer's host"),
+    ({"COOKIE_DOMAIN": ".example.com"},        "setting cookie_domain: "),
+    ({"COOKIE_DOMAIN": "d.example.com"},       "cookie_domain d.example.com is not a domain"),
+    ({"TOKENS__ACCESS_LIFETIME": "59"},        "setting tokens.access_lifetime: "),
+    ({"TOKENS__ACCESS_LIFETIME": "86401"},     "setting tokens.access_lifetime: "),
+    ({"TOKENS__ACCESS_LIFETIME": "15m"},       "setting tokens.access_lifetime: "),
+    ({"TOKENS__ALGORITHM": "none"},            "setting tokens.algorithm: "),
+    ({"TOKENS__ALGORITHM": "HS256"},           "setting tokens.algorithm: "),
+    ({"PASSWORDS__QUEUE": "0"},                "setting passwords.queue: "),
+    ({"LOG__LEVEL": "loud"},                   "setting log.level: "),
+    ({"LOG__REQUESTS": "perhaps"},             "setting log.requests: "),
+    ({"TLS__CERTIFICATE": "/x.pem"},           "setting tls: needs both `certificate` and `key`"),
+    ({"SMTP__HOST": "mail.example"},           "setting smtp: needs `from`"),
+    ({"SMTP__FROM": "no address"},             "setting smtp.from: "),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("environ", "said"), BAD_VALUES)
+def test_a_wrong_value_is_refused(environ: dict[str, str], said: str) -> None:
+    """With the setting's name and what it must be."""
+    assert refused(ISSUER=ISSUER, **environ).startswith(said)
+
+
+def test_a_secret_is_not_in_a_refusal() -> None:
+    """Wherever the fault lies."""
+    smtp = {"SMTP__HOST": "mail.example", "SMTP__FROM": "a@b.example", "SMTP__TLS": "none"}
+    sentence = refused(ISSUER=ISSUER, SMTP__PASSWORD="hunter2hunter2", **smtp)
+    assert "unencrypted" in sentence
+    assert "hunter2" not in sentence
+
+
+def test_settings_cannot_be_changed() -> None:
+    """Read once, and then the same for everybody."""
+    with pytest.raises(ValueError, match="frozen"):
+        given(ISSUER=ISSUER).issuer = "https://evil.example"

@@ -1,0 +1,47 @@
+"""Every program in examples/ does what it says, against a real issuer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.stories.processes import Site, bearer, environ, free_ports, start, until
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_the_api_accepts_a_token_and_refuses_a_revoked_one(site: Site):
+    """examples/orders_api.py: its scopes are asked for, and a revocation reaches it."""
+    (port,) = free_ports()
+    env = environ(
+        ISSUER=site.issuer, AUDIENCE=site.audience, CLIENT_ID=site.api.client_id, CLIENT_SECRET=site.api.secret or ""
+    )
+    api = start("example", (sys.executable, "-m", "uvicorn", "orders_api:app", "--port", str(port)), env, EXAMPLES)
+    try:
+        base = f"http://127.0.0.1:{port}"
+        api.wait_until_ready(f"{base}/docs")
+        client = site.new_client()
+        token = site.client_token(client, scope="orders:read")
+        assert site.http.get(f"{base}/orders", headers=bearer(token)).json() == {"orders of": client.client_id}
+        assert site.http.delete(f"{base}/orders/7", headers=bearer(token)).status_code == 403
+        assert site.http.get(f"{base}/orders").status_code == 401
+        site.cli("revoke", "client", client.client_id)
+        until(lambda: site.http.get(f"{base}/orders", headers=bearer(token)).status_code == 401, within=1)
+    finally:
+        api.stop()
+
+
+def test_the_job_gets_its_token_and_calls(site: Site):
+    """examples/nightly_job.py, beside the demo API."""
+    client = site.new_client()
+    env = environ(ISSUER=site.issuer, CLIENT_ID=client.client_id, CLIENT_SECRET=client.secret or "", API=site.api_url)
+    ran = subprocess.run(
+        [sys.executable, EXAMPLES / "nightly_job.py"], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (0, "[]\n"), ran.stderr
+
+
+def test_every_example_is_run_here():
+    """A program that no test runs is a rumour."""
+    assert {file.name for file in EXAMPLES.glob("*.py")} == {"orders_api.py", "nightly_job.py"}
