@@ -148,7 +148,8 @@ def test_what_another_process_commits_is_told_at_once(tmp_path: Path) -> None:
 def test_it_says_when_it_is_ready(tmp_path: Path) -> None:
     """One line with issuer and address, for people and for supervisors."""
     with served(tmp_path, LOG__FORMAT="json") as own:
-        found = json.loads(next(line for line in own.program.lines if "ready" in line))
+        until(lambda: '"ready"' in own.program.said, 5)
+        found = json.loads(next(line for line in own.program.lines if '"ready"' in line))
         assert (found["event"], found["issuer"]) == ("ready", own.issuer)
         assert found["listen"] == f"127.0.0.1:{own.port}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from tests.stores.people_and_programs import AUDIT, EVERYTHING, GRANT, NOW, SESSION, TOKEN, USER
@@ -21,7 +22,7 @@ async def test_one_failure_never_fails_those_beside_it(stores):
     async def save(n: int) -> bool:
         session = Add(replace(SESSION, sid=f"s-{n}"))
         entry = Revoke("token", f"jti-{n}", NOW)
-        row = replace(AUDIT, request_id=str(n))
+        row = msgspec.structs.replace(AUDIT, request_id=str(n))
         bad = (SetRoles("nobody", ()), Add(USER), Add(replace(GRANT, client_id="?")), Spend(b"?", 1, b"", b""))[n % 4]
         changes = (session, entry, row) if n % 3 else (session, bad, entry, row)
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
+
 from tests.stores.people_and_programs import AUDIT, GRANT, NOW, PARENTS, SESSION, TOKEN
 from watchword_server.changes import Add, Revoke, Send
 
@@ -18,7 +20,7 @@ async def test_only_what_has_expired_goes(stores):
             Add(replace(GRANT, gid=gid, sid=sid, expires_at=end)),
             Add(replace(TOKEN, hash=bytes([n]), gid=gid, expires_at=end)),
             Revoke("token", f"jti-{n}", end),
-            replace(AUDIT, at=end * 1000),
+            msgspec.structs.replace(AUDIT, at=end * 1000),
         )
     assert await stores.journal.purge(NOW, NOW * 1000) == 5
     assert [await stores.sessions.find(f"sid-{n}") is None for n in (0, 1)] == [True, False]
@@ -42,7 +44,7 @@ async def test_a_grant_stays_while_a_token_of_it_does(stores):
 async def test_a_purge_is_bounded_and_comes_to_an_end(stores):
     """It never holds the writer for long, however much has expired."""
     await stores.journal.save(*[Revoke("token", f"jti-{n}", 1) for n in range(1200)])
-    await stores.journal.save(*[replace(AUDIT, at=n) for n in range(1200)])
+    await stores.journal.save(*[msgspec.structs.replace(AUDIT, at=n) for n in range(1200)])
     gone = [await stores.journal.purge(NOW, NOW) for _ in range(4)]
     assert gone == [1000, 1000, 400, 0]
     assert (await stores.log.head()).rev == 1200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from tests.stores.people_and_programs import (
@@ -135,7 +136,7 @@ async def test_keys_are_listed_oldest_first_and_a_revoked_one_never(stores):
 
 async def test_the_audit_trail_is_read_newest_first(stores):
     """Every row as it was written."""
-    rows = [replace(AUDIT, at=AUDIT.at + n, detail={}) for n in range(50)]
+    rows = [msgspec.structs.replace(AUDIT, at=AUDIT.at + n, detail={}) for n in range(50)]
     for row in rows[:3]:
         await stores.journal.save(row)
     await stores.journal.save(*rows[3:])
@@ -146,7 +147,7 @@ async def test_the_audit_trail_is_read_newest_first(stores):
 async def test_text_that_no_database_can_keep_is_refused_at_once(stores):
     """A ValueError for the caller who brings it, whoever shares the commit."""
     with pytest.raises(ValueError, match="surrogates"):
-        await stores.journal.save(replace(AUDIT, agent="\ud800"))
+        await stores.journal.save(msgspec.structs.replace(AUDIT, agent="\ud800"))
     with pytest.raises(ValueError, match="surrogates"):
         await stores.journal.save(Add(replace(USER, name="\ud800")))
     assert list(await stores.audit.latest(9)) == []

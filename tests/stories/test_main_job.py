@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.stories.processes import Client, Site, User
 from tests.stories.prober import Prober
+from tests.stories.processes import Client, Site, User
 
 ROUNDS = int(os.environ.get("WATCHWORD_ROUNDS", "3"))
 PROMISE = 1.0

@@ -85,7 +85,7 @@ class Verifier:
 
     async def verify(self, token: str) -> Principal:
         """The principal that a token speaks for. Raises InvalidToken or CannotDecide; never blocks the loop."""
-        principal = self._recall(token)
+        principal = self._at_once(token)
         if principal is not None:
             return principal
         flow = self._decide(token)
@@ -100,7 +100,7 @@ class Verifier:
 
     def verify_sync(self, token: str) -> Principal:
         """As `verify`, from any thread; may block for as long as the first keys and the log take to come."""
-        principal = self._recall(token)
+        principal = self._at_once(token)
         if principal is not None:
             return principal
         flow = self._decide(token)
@@ -146,22 +146,34 @@ class Verifier:
         if self._following:
             await asyncio.wait([asyncio.wrap_future(self._following.stop())], timeout=CLOSED_WITHIN)
 
-    def _recall(self, token: str) -> Principal | None:
-        """The principal of a token seen before, when every question that may have changed is answered well again.
+    def _at_once(self, token: str) -> Principal | None:
+        """The principal of a token while the feed is fresh: nearly every call ends here.
 
-        None sends the caller the long way, where what was answered badly is said.
+        At a token seen before, every question that may have changed is asked again: times, trust in the key,
+        freshness, revocation. None sends the caller the long way, where something may have to be waited for, or
+        is wrong and is said.
         """
-        try:
-            verified = self._young.get(token) or self._grown_young(token)
-            now, progress = self._wall(), self._progress
-            if now >= progress.fresh_wall or self._monotonic() >= progress.fresh_monotonic:
-                return None
-            self._trust.opener.still(verified, now)
-        except (KeyError, TypeError, InvalidToken):
+        now, progress = self._wall(), self._progress
+        if now >= progress.fresh_wall or self._monotonic() >= progress.fresh_monotonic:
             return None
+        opener = self._trust.opener
+        try:
+            verified = self._young.get(token) or self._old.get(token)
+            if verified is not None:
+                opener.still(verified, now)
+        except (TypeError, InvalidToken):
+            return None
+        if verified is None:
+            try:
+                verified = opener.open(token, now)
+            except (UnknownKey, BadLifetime):
+                return None
         one = verified.principal
-        dead = self._revocations.kills(one.token_id, one.key_id, one.rev, one.subject, one.client_id, one.sid, one.gid)
-        return None if dead else one
+        if self._revocations.kills(one.token_id, one.key_id, one.rev, one.subject, one.client_id, one.sid, one.gid):
+            return None
+        if token not in self._young:
+            self._remember(token, verified)
+        return one
 
     def _decide(self, token: str) -> Decision:
         following = self._following
@@ -221,16 +233,11 @@ class Verifier:
     def _held(self, token: str) -> Verified | None:
         """A token seen before, if time and the trust in its key still allow it."""
         try:
-            verified = self._young.get(token) or self._grown_young(token)
-            self._trust.opener.still(verified, self._wall())
-        except (KeyError, TypeError, InvalidToken):
+            verified = self._young.get(token) or self._old.get(token)
+            if verified is not None:
+                self._trust.opener.still(verified, self._wall())
+        except (TypeError, InvalidToken):
             return None
-        return verified
-
-    def _grown_young(self, token: str) -> Verified:
-        """A token of the old generation, which being asked for makes young. Raises KeyError."""
-        verified = self._old[token]
-        self._remember(token, verified)
         return verified
 
     def _remember(self, token: str, verified: Verified) -> None:

@@ -166,7 +166,7 @@ class Audit(msgspec.Struct, frozen=True, gc=False):
     address: str = ""
     agent: str = ""
     request_id: str = ""
-    detail: Mapping[str, str | int] = {}  # noqa: RUF012  # msgspec gives each its own
+    detail: Mapping[str, str | int] = {}  # msgspec gives each its own
 
 
 @dataclass(frozen=True, slots=True)

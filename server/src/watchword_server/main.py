@@ -123,7 +123,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
 
 def _settle_memory() -> None:
-    """What stands at start stands for ever: the collector need not walk through it, nor look after every few requests."""
+    """What stands at start stands for ever: the garbage collector need not walk through it time and again."""
     import gc
 
     gc.collect()

@@ -53,7 +53,9 @@ def test_more_than_allowed_or_an_unclear_api_is_refused(client, scope, resource,
         target(client, scope, resource)
 
 
-@pytest.mark.parametrize("scope", ["", " ", "a  b", "a\nb", 'a"b', "a\\b", "\u00e9", "a" * 129, " ".join(map(str, range(MAX_SCOPES + 1)))])
+@pytest.mark.parametrize(
+    "scope", ["", " ", "a  b", "a\nb", 'a"b', "a\\b", "\u00e9", "a" * 129, " ".join(map(str, range(MAX_SCOPES + 1)))]
+)
 def test_a_malformed_scope_is_refused(scope):
     """Scope tokens are visible ASCII without quote and backslash (RFC 6749 §3.3)."""
     with pytest.raises(InvalidScope):

@@ -64,7 +64,7 @@ async def deliver(issuer: Issuer, mailer: Mailer, now: int) -> int:
 
 def pause(attempts: int) -> int:
     """Seconds until the next try after this many failed ones."""
-    return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempts, 16))
+    return min(LONGEST_PAUSE, FIRST_PAUSE << min(attempts, 16))
 
 
 async def _deliver(issuer: Issuer, mailer: Mailer, parcel: Parcel) -> None:

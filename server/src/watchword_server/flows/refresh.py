@@ -8,13 +8,13 @@ from watchword_server.changes import Add, Change, EndGrant, EndSession, Send, Sp
 from watchword_server.flows import minting
 from watchword_server.flows.issuer import Caller, Issuer, audit, revoke
 from watchword_server.flows.minting import Tokens
+from watchword_server.people.values import User
 from watchword_server.ports import Conflict, Head
 from watchword_server.protocol.errors import InvalidGrant, RefreshReused
 from watchword_server.protocol.grants.refresh_token import Found, Step, redeem
 from watchword_server.protocol.refresh_token import NONCE, kept, sealed, spelled, unsealed
 from watchword_server.protocol.targets import narrowed
 from watchword_server.protocol.values import Client, Grant, RefreshToken
-from watchword_server.people.values import User
 from watchword_server.revocation import deaths
 
 

@@ -74,7 +74,7 @@ async def first_party(issuer: Issuer, given: Credentials, origin: str | None) ->
 
 
 def must_be_allowed(issuer: Issuer, client: Client, origin: str) -> None:
-    """Raises AccessDenied unless pages of this origin may speak for the client: the issuer's own, and those registered."""
+    """Raises AccessDenied unless pages of this origin may speak for the client: our own, and those registered."""
     if origin not in (*client.origins, origin_of(issuer.terms.issuer)):
         raise AccessDenied("Origin is not registered for this client")
 
@@ -113,15 +113,20 @@ async def _refused(issuer: Issuer, client: Client, caller: Caller, now: float, w
 
 
 async def _open_session(
-    issuer: Issuer, head: Head, user: User, client: Client, audience: str, scope: tuple[str, ...], caller: Caller, now: int
+    issuer: Issuer,
+    head: Head,
+    user: User,
+    client: Client,
+    audience: str,
+    scope: tuple[str, ...],
+    caller: Caller,
+    now: int,
 ) -> SignedIn:
     expires_at = now + issuer.terms.session_lifetime
     session = Session(
         issuer.identifier(), user.sub, client.client_id, ("pwd",), now, expires_at, caller.address, caller.agent
     )
-    grant = Grant(
-        issuer.identifier(), client.client_id, user.sub, audience, scope, now, expires_at, sid=session.sid
-    )
+    grant = Grant(issuer.identifier(), client.client_id, user.sub, audience, scope, now, expires_at, sid=session.sid)
     raw = spelled(issuer.random(32))
     tokens = await minting.for_grant(issuer, head, grant, scope, user.roles, now, raw)
     await issuer.stores.journal.save(
@@ -129,6 +134,13 @@ async def _open_session(
         Add(session),
         Add(grant),
         Add(new_token(issuer, raw, grant.gid, now)),
-        audit(caller, now, f"user:{user.sub}", "session.create", target=f"session:{session.sid}", client_id=client.client_id),
+        audit(
+            caller,
+            now,
+            f"user:{user.sub}",
+            "session.create",
+            target=f"session:{session.sid}",
+            client_id=client.client_id,
+        ),
     )
     return SignedIn(session, user, tokens)

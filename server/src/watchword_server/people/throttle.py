@@ -26,8 +26,8 @@ def wait(tally: Tally | None, now: float, free: int) -> int:
     """Seconds until the next attempt is allowed; 0 when it is now."""
     if tally is None or forgotten(tally, now) or tally.failures < free:
         return 0
-    # 2**20 seconds are beyond LONGEST already; the bound keeps the power small.
-    delay = min(LONGEST, 2 ** min(tally.failures - free, 20))
+    # 2^20 seconds are beyond LONGEST already; the bound keeps the number small.
+    delay = min(LONGEST, 1 << min(tally.failures - free, 20))
     return max(0, ceil(tally.last + delay - now))
 
 

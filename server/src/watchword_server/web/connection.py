@@ -65,6 +65,11 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
         self._late = self._idle = None
         super().connection_lost(exc)
 
+    def send_400_response(self, msg: str) -> None:
+        """What came is not HTTP. Behind a request that still waits for its answer, this would be taken for that."""
+        if not self._behind():
+            super().send_400_response(msg)
+
     def shutdown(self) -> None:
         """The server stops: what is owed is still answered."""
         if self._owed:
@@ -119,6 +124,8 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
         self._owed = False
         if self.transport.is_closing():
             return
+        if self._last:
+            response = response.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
         self.transport.write(response)
         self.server_state.total_requests += 1
         if self._last:
@@ -133,7 +140,8 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
         return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
 
     def _plain_post(self) -> bool:
-        return self.parser.get_method() == b"POST" and self.parser.should_keep_alive()
+        parser = self.parser
+        return parser.get_method() == b"POST" and parser.should_keep_alive() and parser.get_http_version() == "1.1"
 
     def _hand_over(self) -> None:
         """Let uvicorn answer, from the head on."""
@@ -152,8 +160,10 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
     def _rest(self) -> None:
         """One timer a connection, looked at again when it is due: cheaper than one a request."""
         self._idle = None
+        if self.timeout_keep_alive_task is not None:
+            return  # uvicorn has answered since, and waits by itself
         left = self._active + KEEP_ALIVE - self.loop.time()
-        if left <= 0 and not self._owed and self._free():
+        if left <= 0 and not self._owed and self._free() and self._late is None:
             self._hang_up()
         elif not self.transport.is_closing():
             self._idle = self.loop.call_later(max(left, 1.0), self._rest)
@@ -162,11 +172,24 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
 
     def _wait_for_more(self, size: int) -> None:
         self._head += size
-        if self._head > MAX_HEAD:
+        if self._head > MAX_HEAD and self._behind():
+            self.flow.pause_reading()
+        elif self._head > MAX_HEAD:
             self.transport.write(TOO_LARGE)
             self._hang_up()
         elif self._late is None:
             self._late = self.loop.call_later(PATIENCE, self._hang_up)
+
+    def _behind(self) -> bool:
+        """Whether a whole request still waits for its answer; then that is the last one of this connection."""
+        if self._owed:
+            self._last = True
+            return True
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or (cycle.more_body and not self.pipeline):
+            return False
+        cycle.keep_alive = False
+        return True
 
     def _hang_up(self) -> None:
         if not self.transport.is_closing():

@@ -114,7 +114,9 @@ def _credentials(headers: Sequence[Header]) -> bytes | None:
                 return None
             credentials = value
         elif name == b"content-type":
-            plain = value == FORM
+            if plain or value != FORM:
+                return None
+            plain = True
         elif name in _UNUSUAL or (name == b"connection" and value.lower() != b"keep-alive"):
             return None
     return credentials if plain else None
