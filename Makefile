@@ -45,6 +45,12 @@ contracts: $(VENV)/test.stamp
 interop fault soak: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m $@ $(ARGS)
 
+fault: strace
+
+# Shows what reaches the disk before an answer goes out.
+strace:
+	@command -v strace >/dev/null || { apt-get update -qq && apt-get install -y -qq strace; }
+
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m bench $(ARGS)
 

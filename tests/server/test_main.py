@@ -91,6 +91,18 @@ def test_a_master_key_of_another_deployment_does_not_sign(tmp_path: Path) -> Non
     assert not (data / "master.key").exists()
 
 
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_a_certificate_that_cannot_be_used_does_not_start(tmp_path: Path, text: str | None) -> None:
+    """It never says that it is ready, and names the files."""
+    if text is not None:
+        (tmp_path / "bad.pem").write_text(text)
+    (port,) = free_ports()
+    files = {"TLS__CERTIFICATE": "bad.pem", "TLS__KEY": "bad.pem"}
+    sentence = refused(serve(tmp_path, ISSUER=URL, LISTEN=f"127.0.0.1:{port}", DATA=str(tmp_path / "d"), **files))
+    assert "bad.pem" in sentence
+    assert "cannot be used" in sentence
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_at_once_although_streams_are_open(tmp_path: Path, number: int) -> None:
     """Readers of the feed are told by the end of their stream; the exit code is 0."""

@@ -47,7 +47,9 @@ class Log(Protocol):
 
     async def head(self) -> Head: ...
     def latest(self) -> Head | None:
-        """The head where it can be told at once; None where only a round trip can tell."""
+        """The head where it can be told at once, for a request that has just been read from its socket; None where
+        only a round trip can tell.
+        """
         ...
 
     async def after(self, seq: int, limit: int) -> tuple[Head, Sequence[Entry]]:

@@ -99,7 +99,8 @@ def lines() -> Iterator[io.StringIO]:
     before = root.handlers[:], root.level
     yield stream
     root.handlers[:], root.level = before
-    logging.getLogger("uvicorn").setLevel(logging.NOTSET)
+    for name in ("uvicorn", "alembic"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def test_a_line_is_one_json_object_with_the_facts_of_its_request(lines: io.StringIO) -> None:

@@ -66,9 +66,9 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT: no new connections then, `stopping` ends what would never end, the rest has GRACE.
 
-    A second signal ends the rest at once.
+    A second signal ends the rest at once. Raises Unavailable for a certificate that cannot be used.
     """
-    server = uvicorn.Server(_config(app, express, certificate))
+    server = uvicorn.Server(_loaded(_config(app, express, certificate), certificate))
     loop = asyncio.get_running_loop()
     ending: list[asyncio.Task[None]] = []
 
@@ -83,12 +83,26 @@ async def serve(
     serving = loop.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():  # noqa: ASYNC110  # uvicorn tells nobody when it has started
         await asyncio.sleep(0.005)
+    if serving.done():
+        return await serving
     # Only now: uvicorn has set handlers of its own, which would end the process by the signal after a graceful stop.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     ready()
     await serving
     await asyncio.gather(*ending)
+    return None
+
+
+def _loaded(config: uvicorn.Config, certificate: Certificate | None) -> uvicorn.Config:
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError too
+        raise Unavailable(
+            f"the certificate {certificate and certificate.chain} with the key {certificate and certificate.key} "
+            f"cannot be used: {error.strerror or error}; both are PEM files that belong together"
+        ) from error
+    return config
 
 
 def _config(app: App, express: Express, certificate: Certificate | None) -> uvicorn.Config:

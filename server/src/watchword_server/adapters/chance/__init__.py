@@ -20,10 +20,10 @@ class Chance:
         os.register_at_fork(after_in_child=self._forget)
 
     def __call__(self, size: int) -> bytes:
-        """That many random bytes, at most BLOCK of them."""
+        """That many random bytes."""
         end = self._at + size
         if end > len(self._block):
-            self._block, end = os.urandom(BLOCK), size
+            self._block, end = os.urandom(max(BLOCK, size)), size  # never fewer than were asked for
         start, self._at = end - size, end
         return self._block[start:end]
 

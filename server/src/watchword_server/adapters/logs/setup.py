@@ -48,6 +48,7 @@ def configure(level: str, format: Literal["json", "console"], facts: Facts, stre
     root.setLevel(level.upper())
     # Its warnings are what strangers send; what goes wrong with a good request is logged at our own door.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def _structlog() -> ModuleType:

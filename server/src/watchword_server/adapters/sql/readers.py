@@ -69,6 +69,8 @@ class Source:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watchword-reader")
         self._head: Head | None = None
         self._turn: asyncio.AbstractEventLoop | None = None
+        self._polled: Head | None = None
+        self._polling: asyncio.AbstractEventLoop | None = None
 
     def head(self) -> Head:
         """The head in this turn of the event loop, read once for everybody in it.
@@ -77,12 +79,30 @@ class Source:
         """
         loop = asyncio.get_running_loop()
         if self._head is None or self._turn is not loop:
-            self._head, self._turn = records.head(self.here.rows(self.queries.head)[0]), loop
+            self._head, self._turn = self._read_head(), loop
             loop.call_soon(self._end_turn)
         return self._head
 
+    def polled(self) -> Head:
+        """The head for who is called right from a socket, read once for all that one poll found.
+
+        Never the one of `head`: uvloop calls sockets before what was put off to the next turn, so a task may have
+        read that before the request was sent.
+        """
+        loop = asyncio.get_running_loop()
+        if self._polled is None or self._polling is not loop:
+            self._polled, self._polling = self._read_head(), loop
+            loop.call_soon(self._end_poll)
+        return self._polled
+
+    def _read_head(self) -> Head:
+        return records.head(self.here.rows(self.queries.head)[0])
+
     def _end_turn(self) -> None:
         self._head = None
+
+    def _end_poll(self) -> None:
+        self._polled = None
 
     def one(self, read: Callable[[Row], T], sql: Sql, **values: Value) -> T | None:
         """The record that an identity names."""
@@ -142,7 +162,7 @@ class SqlLog:
         return self._source.head()
 
     def latest(self) -> Head | None:
-        return self._source.head()
+        return self._source.polled()
 
     async def after(self, seq: int, limit: int) -> tuple[Head, Sequence[Entry]]:
         head = self._head(self._source.here)
