@@ -87,7 +87,7 @@ async def examine(settings: Settings) -> DatabaseReport | None:
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     from watchword_server.web.application import application
-    from watchword_server.web.arrivals import arrivals
+    from watchword_server.web.arrivals import Arrivals
     from watchword_server.web.express import Express
     from watchword_server.web.front import Front
     from watchword_server.web.serving import serve
@@ -114,8 +114,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             gc.set_threshold(20_000, 20, 20)
             logger.info("ready", extra={"issuer": settings.issuer, "listen": settings.listen})
 
-        arrive = arrivals(front.trusted_proxies)
-        app, express = application(front, arrive), Express(front, arrive)
+        arrivals = Arrivals(front.trusted_proxies)
+        app, express = application(front, arrivals), Express(front, arrivals)
         with _nudges(settings.data, upkeep):
             async with upkeep:
                 await serve(app, express, listener, _certificate(settings), ready, issuer.feed.close)

@@ -24,20 +24,29 @@ class Tokens(msgspec.Struct, frozen=True, gc=False):
     refresh_token: str | None = None
 
 
-def for_client(issuer: Issuer, head: Head, ring: Ring, decided: Decided, now: int) -> Tokens:
-    """A token of a program that acts for itself: `sub` is its `client_id` (RFC 9068 §2.2)."""
-    claims = AccessClaims(
-        iss=issuer.terms.issuer,
-        sub=decided.client_id,
-        aud=decided.audience,
-        exp=now + issuer.terms.access_lifetime,
-        iat=now,
-        jti=issuer.identifier(),
-        client_id=decided.client_id,
-        rev=head.rev,
-        scope=decided.scope,
-    )
-    return _signed(ring, claims, now)
+def for_clients(issuer: Issuer, head: Head, ring: Ring, decided: Sequence[Decided], now: int) -> list[Tokens]:
+    """Tokens of programs that act for themselves: `sub` is the `client_id` (RFC 9068 §2.2).
+
+    All claims, then all signatures: a signature leaves nothing else in the processor's caches, so that taking
+    turns with it costs a fifth more.
+    """
+    url, until = issuer.terms.issuer, now + issuer.terms.access_lifetime
+    claims = [
+        AccessClaims(
+            iss=url,
+            sub=one.client_id,
+            aud=one.audience,
+            exp=until,
+            iat=now,
+            jti=issuer.identifier(),
+            client_id=one.client_id,
+            rev=head.rev,
+            scope=one.scope,
+        )
+        for one in decided
+    ]
+    signed = list(map(ring.sign_access, [payload(one) for one in claims]))
+    return [Tokens(text, one.jti, until - now, one.scope) for text, one in zip(signed, claims, strict=True)]
 
 
 async def for_grant(
@@ -58,8 +67,5 @@ async def for_grant(
         gid=grant.gid,
         roles=tuple(roles),
     )
-    return _signed(await issuer.keyring.at(head, now), claims, now, refresh)
-
-
-def _signed(ring: Ring, claims: AccessClaims, now: int, refresh: str | None = None) -> Tokens:
+    ring = await issuer.keyring.at(head, now)
     return Tokens(ring.sign_access(payload(claims)), claims.jti, claims.exp - now, claims.scope, refresh)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from watchword_server.changes import Audit
 from watchword_server.flows import minting
 from watchword_server.flows.issuer import Caller, Issuer, audit
+from watchword_server.flows.keyring import Ring
 from watchword_server.flows.minting import Tokens
 from watchword_server.flows.refresh import refresh
 from watchword_server.flows.repeats import Decided
@@ -51,26 +53,38 @@ async def answer(issuer: Issuer, ask: TokenRequest) -> Tokens:
     return await story(issuer, head, client, ask)
 
 
-def again(issuer: Issuer, sent: bytes, caller: Caller, now: int) -> tuple[Tokens, Audit] | None:
-    """What an equal request was given while nothing has changed since, made anew: at once, without waiting.
+class Standing(NamedTuple):
+    """The log and the keys as of one moment: what repeated requests are answered on."""
 
-    The audit row must be saved before the tokens are handed out. None: ask `answer`.
-    """
+    head: Head
+    ring: Ring
+
+
+def standing(issuer: Issuer) -> Standing | None:
+    """How things stand, where that can be told at once."""
     head = issuer.stores.log.latest()
-    if head is None:
-        return None
-    decided, ring = issuer.repeats.recall(sent, head.state), issuer.keyring.known(head)
-    if decided is None or ring is None:
-        return None
-    tokens = minting.for_client(issuer, head, ring, decided, now)
-    return tokens, _issued(decided, tokens, caller, now)
+    ring = issuer.keyring.known(head) if head is not None else None
+    return None if head is None or ring is None else Standing(head, ring)
+
+
+def recall(issuer: Issuer, on: Standing, sent: bytes) -> Decided | None:
+    """What an equal request was found to deserve, if nothing has changed since. None: ask `answer`."""
+    return issuer.repeats.recall(sent, on.head.state)
+
+
+def issue_again(
+    issuer: Issuer, on: Standing, asked: Sequence[tuple[Decided, Caller]], now: int
+) -> Sequence[tuple[Tokens, Audit]]:
+    """New tokens for recalled requests, with the audit rows to be saved before any token is handed out."""
+    tokens = minting.for_clients(issuer, on.head, on.ring, [decided for decided, _ in asked], now)
+    return [(one, _issued(decided, one, caller, now)) for one, (decided, caller) in zip(tokens, asked, strict=True)]
 
 
 async def _client_credentials(issuer: Issuer, head: Head, client: Client, ask: TokenRequest) -> Tokens:
     audience, scope = client_credentials.allow(client, ask.form)
     decided = Decided(client.client_id, audience, " ".join(scope))
     issuer.repeats.learn(ask.sent, head.state, decided)
-    tokens = minting.for_client(issuer, head, await issuer.keyring.at(head, ask.now), decided, ask.now)
+    (tokens,) = minting.for_clients(issuer, head, await issuer.keyring.at(head, ask.now), (decided,), ask.now)
     await issuer.stores.journal.save(_issued(decided, tokens, ask.caller, ask.now))
     return tokens
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from starlette.routing import Router
 
 from watchword_server.web import discovery, health, oauth, revocations, session
-from watchword_server.web.arrivals import Arrive
+from watchword_server.web.arrivals import Arrivals
 from watchword_server.web.asgi import App, Receive, Scope, Send
 from watchword_server.web.door import door
 from watchword_server.web.front import Front
 from watchword_server.web.refusals import NotFound
 
 
-def application(front: Front, arrive: Arrive) -> App:
+def application(front: Front, arrivals: Arrivals) -> App:
     """The server as one ASGI callable."""
     places = [room.routes(front) for room in (discovery, session, revocations, health)]
     router = Router([route for routes in places for route in routes], redirect_slashes=False, default=_nothing)
@@ -21,7 +21,7 @@ def application(front: Front, arrive: Arrive) -> App:
         scope["app"] = router  # Starlette then raises for a wrong method, instead of answering by itself
         await router(scope, receive, send)
 
-    return door(front, arrive, oauth.endpoints(front), others)
+    return door(front, arrivals, oauth.endpoints(front), others)
 
 
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -17,7 +17,6 @@ from watchword_server.web.front import Network
 
 Peer = tuple[str, int] | None
 """The other end of a connection."""
-Arrive = Callable[[Peer, Iterable[Header]], Caller]
 
 MAX_AGENT: Final = 256
 """Characters of a User-Agent that are kept."""
@@ -38,12 +37,17 @@ def current_facts() -> Mapping[str, str]:
     return {} if caller is None else {"request_id": caller.request_id, "address": caller.address}
 
 
-def arrivals(proxies: tuple[Network, ...]) -> Arrive:
-    """A function that makes the Caller of a request. Forwarded headers count only behind these proxies."""
-    prefix = secrets.token_hex(6)  # ids must differ between processes; nobody has to be unable to guess them
-    numbers = count(1)
+class Arrivals:
+    """Makes the Caller of a request. Forwarded headers count only behind these proxies."""
 
-    def arrive(peer: Peer, headers: Iterable[Header]) -> Caller:
+    def __init__(self, proxies: tuple[Network, ...]) -> None:
+        self._proxies = proxies
+        # Ids must differ between processes; nobody has to be unable to guess them.
+        self._prefix = f"{secrets.token_hex(6)}-"
+        self._numbers = count(1)
+
+    def arrive(self, peer: Peer, headers: Iterable[Header]) -> Caller:
+        """Who sends these headers from there."""
         address = peer[0] if peer else ""
         agent = forwarded = request_id = b""
         for name, value in headers:
@@ -54,13 +58,18 @@ def arrivals(proxies: tuple[Network, ...]) -> Arrive:
             elif name == b"x-request-id":
                 request_id = value
         given = ""
-        if proxies and trusted(address, proxies):
-            address = client_address(address, forwarded.decode("latin-1"), proxies)
+        if self._proxies and trusted(address, self._proxies):
+            address = client_address(address, forwarded.decode("latin-1"), self._proxies)
             given = request_id.decode("latin-1")
-        known = given if REQUEST_ID.fullmatch(given) else f"{prefix}-{next(numbers):x}"
-        return Caller(address, printable(agent), known)
+        return Caller(address, printable(agent), given if REQUEST_ID.fullmatch(given) else self._next())
 
-    return arrive
+    def again(self, caller: Caller) -> Caller:
+        """Who sent the very same bytes over the same connection again: the same, with another id of ours."""
+        given = not caller.request_id.startswith(self._prefix)
+        return Caller(caller.address, caller.agent, caller.request_id if given else self._next())
+
+    def _next(self) -> str:
+        return f"{self._prefix}{next(self._numbers):x}"
 
 
 def client_address(peer: str, forwarded: str, proxies: tuple[Network, ...]) -> str:

@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from watchword_server.web.express import MAX_BODY, Express
+from watchword_server.web.express import MAX_BODY, Express, Ticket
 
+MAX_KEPT: Final = 4096
+"""Bytes of the longest request that is compared with the next one."""
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a request line with its headers."""
 PATIENCE: Final = 10.0
@@ -38,6 +40,11 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
         self._last = False
         self._idle: asyncio.TimerHandle | None = None
         self._active = 0.0
+        # The bytes of a request that the lane took whole, and the ticket that it gave.
+        self._kept = b""
+        self._ticket: Ticket | None = None
+        self._between = True
+        self._requests = 0
 
     def connection_made(self, transport: Any) -> None:
         """A new connection must say something soon."""
@@ -46,7 +53,12 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
 
     def data_received(self, data: bytes) -> None:
         """Take in what came; while a head is not whole, count it and its time."""
+        if self._came_again(data):
+            return
+        between, self._requests = self._between, 0
         super().data_received(data)
+        if between and self._owed and self._between and self._requests == 1 and len(data) <= MAX_KEPT:
+            self._kept = data
         if self._held is not None:
             # The rest may come late or never: uvicorn and the door know how long to wait, and how to end.
             self._hand_over_held()
@@ -82,7 +94,8 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
     def on_message_begin(self) -> None:
         """A request begins. Its scope is made when uvicorn is to answer it."""
         self._last = self._last or self._owed
-        self._whole, self._held = False, None
+        self._requests += 1
+        self._whole, self._between, self._held = False, False, None
         self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_headers_complete(self) -> None:
@@ -108,10 +121,13 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        self._between = True
         if self._owed:
             return
         if self._held is not None:
-            if self._express.take(self, self.client, self.headers, b"".join(self._held)):
+            self._kept = b""
+            self._ticket = self._express.take(self, self.client, self.headers, b"".join(self._held))
+            if self._ticket is not None:
                 self._owed, self._held = True, None
                 return
             self._hand_over_held()
@@ -124,9 +140,10 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
         self._owed = False
         if self.transport.is_closing():
             return
+        lines = [b"\r\n%b: %b" % line for line in self.server_state.default_headers]  # uvicorn's Date
         if self._last:
-            response = response.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
-        self.transport.write(response)
+            lines.append(b"\r\nconnection: close")
+        self.transport.write(response.replace(b"\r\n", b"".join(lines) + b"\r\n", 1))
         self.server_state.total_requests += 1
         if self._last:
             self.transport.close()
@@ -134,6 +151,18 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
         self._active = self.loop.time()
         if self._idle is None:
             self._idle = self.loop.call_later(KEEP_ALIVE, self._rest)
+
+    def _came_again(self, data: bytes) -> bool:
+        """Whether this is, to the byte, the last request that the lane took, and it takes it again.
+
+        The parser would find in it what it found before, so it is not asked.
+        """
+        if data != self._kept or self._ticket is None or self._owed or not self._between or not self._free():
+            return False
+        self._owed = self._express.take_again(self, self._ticket)
+        if self._owed:
+            self._unset_keepalive_if_required()
+        return self._owed
 
     def _free(self) -> bool:
         """Whether nothing else of this connection is being answered, and the other side reads."""

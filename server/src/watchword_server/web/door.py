@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Final
 
 from watchword_server.flows.issuer import Caller
-from watchword_server.web.arrivals import Arrive, now_answering
+from watchword_server.web.arrivals import Arrivals, now_answering
 from watchword_server.web.asgi import App, Header, Message, Receive, Scope, Send
 from watchword_server.web.front import Front
 from watchword_server.web.refusals import ClientGone, refusal
@@ -41,13 +41,13 @@ def stamp(request_id: str) -> tuple[Header, Header]:
     return (_NOSNIFF, (b"x-request-id", request_id.encode("ascii")))
 
 
-def door(front: Front, arrive: Arrive, hot: Mapping[str, App], others: App) -> App:
+def door(front: Front, arrivals: Arrivals, hot: Mapping[str, App], others: App) -> App:
     """The application. `hot` are dispatched by their path, everything else goes to `others`."""
     log_requests = front.log_requests
 
     async def enter(scope: Scope, receive: Receive, send: Send) -> None:
         start = perf_counter() if log_requests else 0.0
-        caller = scope["caller"] = arrive(scope["client"], scope["headers"])
+        caller = scope["caller"] = arrivals.arrive(scope["client"], scope["headers"])
         now_answering(caller)
         reply = Reply(send, caller.request_id)
         try:

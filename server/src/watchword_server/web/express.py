@@ -14,10 +14,11 @@ from functools import cache
 from http import HTTPStatus
 from typing import Final, NamedTuple, Protocol
 
-from watchword_server.changes import Audit
-from watchword_server.flows.minting import Tokens
-from watchword_server.flows.token import again, digest
-from watchword_server.web.arrivals import Arrive, Peer
+from watchword_server.flows.issuer import Caller
+from watchword_server.flows.repeats import Decided
+from watchword_server.flows.token import Standing, digest, issue_again, recall, standing
+from watchword_server.ports import Unavailable
+from watchword_server.web.arrivals import Arrivals, Peer
 from watchword_server.web.asgi import Answer, Header
 from watchword_server.web.door import stamp
 from watchword_server.web.front import Front
@@ -26,6 +27,8 @@ from watchword_server.web.refusals import refusal
 
 MAX_BODY: Final = 4096
 """Bytes of the longest form that is looked at here."""
+SEATS: Final = 128
+"""Tokens that are signed in one go: some milliseconds, in which nobody else is answered."""
 FORM: Final = b"application/x-www-form-urlencoded"
 
 
@@ -37,57 +40,82 @@ class Passenger(Protocol):
         ...
 
 
+class Ticket(NamedTuple):
+    """What a connection keeps of a request that was taken: if the very same bytes come again, it is enough."""
+
+    sent: bytes
+    caller: Caller
+
+
 class _Ride(NamedTuple):
     passenger: Passenger
-    tokens: Tokens
-    audit: Audit
+    decided: Decided
+    caller: Caller
 
 
 class Express:
     """Answers what it knows; one for all connections of a process."""
 
-    def __init__(self, front: Front, arrive: Arrive) -> None:
+    def __init__(self, front: Front, arrivals: Arrivals) -> None:
         self.path: Final = f"{front.path}/token".encode()
         self._front = front
-        self._arrive = arrive
+        self._arrivals = arrivals
         # A log of requests is written at the door, and has to be complete.
         self._open = not front.log_requests
+        self._standing: Standing | None = None
         self._waiting: list[_Ride] = []
         self._leaving: set[asyncio.Task[None]] = set()
 
-    def take(self, passenger: Passenger, peer: Peer, headers: Sequence[Header], body: bytes) -> bool:
-        """Whether this POST to `path` is known; then it is answered by `deliver` once that is durable."""
+    def take(self, passenger: Passenger, peer: Peer, headers: Sequence[Header], body: bytes) -> Ticket | None:
+        """A ticket if this POST to `path` is known; then it is answered by `deliver` once that is durable."""
         credentials = _credentials(headers) if self._open and len(body) <= MAX_BODY else None
         if credentials is None:
-            return False
-        front = self._front
-        caller = self._arrive(peer, headers)
+            return None
+        ticket = Ticket(digest(credentials, body), self._arrivals.arrive(peer, headers))
+        return ticket if self._board(passenger, ticket.sent, ticket.caller) else None
+
+    def take_again(self, passenger: Passenger, ticket: Ticket) -> bool:
+        """Whether the request of this ticket is still known."""
+        return self._board(passenger, ticket.sent, self._arrivals.again(ticket.caller))
+
+    def _board(self, passenger: Passenger, sent: bytes, caller: Caller) -> bool:
+        issuer = self._front.issuer
         try:
-            known = again(front.issuer, digest(credentials, body), caller, front.now())
+            if not self._waiting:
+                self._standing = standing(issuer)
+            on = self._standing
+            decided = recall(issuer, on, sent) if on is not None else None
         except Exception:  # whatever it was, the door meets it again and has an answer for it
             return False
-        if known is None:
+        if decided is None:
             return False
-        self._waiting.append(_Ride(passenger, *known))
+        self._waiting.append(_Ride(passenger, decided, caller))
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_soon(self._leave)
         return True
 
     def _leave(self) -> None:
-        rides, self._waiting = self._waiting, []
-        task = asyncio.get_running_loop().create_task(self._arrive_all(rides))
+        rides, self._waiting = self._waiting[:SEATS], self._waiting[SEATS:]
+        loop = asyncio.get_running_loop()
+        if self._waiting:
+            loop.call_soon(self._leave)
+        task = loop.create_task(self._ride(rides, self._standing))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
-    async def _arrive_all(self, rides: Sequence[_Ride]) -> None:
+    async def _ride(self, rides: Sequence[_Ride], on: Standing | None) -> None:
+        front = self._front
         try:
-            await self._front.issuer.stores.journal.save(*(ride.audit for ride in rides))
+            if on is None:
+                raise Unavailable("nothing is known of the log")
+            made = issue_again(front.issuer, on, [(ride.decided, ride.caller) for ride in rides], front.now())
+            await front.issuer.stores.journal.save(*(row for _, row in made))
         except Exception as error:
             for ride in rides:
-                ride.passenger.deliver(spelled(refusal(error, {"headers": ()}), ride.audit.request_id))
+                ride.passenger.deliver(spelled(refusal(error, {"headers": ()}), ride.caller.request_id))
             return
-        for ride in rides:
-            ride.passenger.deliver(spelled(issued(ride.tokens), ride.audit.request_id))
+        for ride, (tokens, _) in zip(rides, made, strict=True):
+            ride.passenger.deliver(spelled(issued(tokens), ride.caller.request_id))
 
 
 def spelled(answer: Answer, request_id: str) -> bytes:

@@ -115,7 +115,7 @@ def _config(app: App, express: Express, certificate: Certificate | None) -> uvic
         log_config=None,
         access_log=False,
         server_header=False,
-        date_header=False,
+        date_header=True,  # RFC 9110 §6.6.1; `watchword doctor` compares the clocks by it
         proxy_headers=False,  # it would believe every local process; the door does this, for trusted proxies only
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE,
