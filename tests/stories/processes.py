@@ -402,9 +402,9 @@ def deployment(
     port, api_port = free_ports(2)
     http = httpx2.Client(trust_env=False, timeout=10)
     site = Site(folder, port, api_port, Client(""), http, command)
+    requests = "" if "log.requests" in settings else "log.requests = true\n"
     site.config.write_text(
-        f'issuer = "{site.issuer}"\nlisten = "127.0.0.1:{port}"\ndata = "{site.data}"\n'
-        f"log.requests = true\n{settings}\n"
+        f'issuer = "{site.issuer}"\nlisten = "127.0.0.1:{port}"\ndata = "{site.data}"\n{requests}{settings}\n'
     )
     try:
         scopes = [part for scope in SCOPES for part in ("--scope", scope)]

@@ -80,6 +80,8 @@ EVENTS: Mapping[str, Event] = {
         400, ("gid", "sid"), frozenset(("session", "grant")), "token.reuse", messages=1),
 }
 # fmt: on
+AIMS = ("answered", "sent", "written", "sent")
+"""In this order: most moments lie anywhere between the request and what comes after the answer."""
 KINDS = {"sid": "session", "gid": "grant", "jti": "token"}
 
 
@@ -153,8 +155,8 @@ def test_what_was_answered_is_dead_after_a_crash(site: Site, capsys: pytest.Capt
     assert site.refresh(app, bystander.refresh).status_code == 200
     with capsys.disabled():
         print(_figures(tally, usual, history))
-    assert tally.count("answered")
-    assert KILLS < len(EVENTS) * 3 or tally.count("answered") < KILLS, "every kill came after the answer"
+    assert tally.count("answered") > 0
+    assert tally.count("answered") < KILLS or len(EVENTS) * len(AIMS) > KILLS, "every kill came after the answer"
 
 
 def _shots(number: int) -> Iterator[Shot]:
@@ -162,9 +164,9 @@ def _shots(number: int) -> Iterator[Shot]:
 
     The moments of one aim are spread evenly over its interval, each anywhere within its own share of it.
     """
-    turns = [(aim, event) for aim in ("answered", "sent", "written") for event in EVENTS]
+    turns = [(aim, event) for aim in AIMS for event in EVENTS]
     plan = [turns[n % len(turns)] for n in range(number)]
-    parts = {aim: _spread(sum(each == aim for each, _ in plan)) for aim in ("answered", "sent", "written")}
+    parts = {aim: _spread(sum(each == aim for each, _ in plan)) for aim in AIMS}
     for aim, event in plan:
         yield Shot(event, aim, parts[aim].pop())
 
@@ -285,8 +287,13 @@ def _is_active(site: Site, token: str) -> bool:
 
 
 def _must_be_sound(site: Site, history: History) -> None:
-    """The chain from its beginning, and what `watchword doctor` says."""
+    """The chain from its beginning, what the API believed of it all along, what `watchword doctor` says, no litter."""
     history.whole()
+    left = sorted(file.name for file in site.data.iterdir() if not file.name.startswith(("watchword.db", "master.key")))
+    # The last dead process's socket is removed by the next revocation.
+    assert len(left) <= 2, left
+    assert site.orders is not None
+    assert "must not be believed" not in site.orders.said, site.orders.said
     found = site.cli("doctor")
     assert found["ok"], found
 

@@ -1,7 +1,7 @@
 """The main job, end to end, with real processes: sign in, call the API, take something back, be refused.
 
 Each round signs in anew, calls the API every 5 ms, causes one event, and measures from its answer to the first
-refusal. Beside it a bystander's token must go on working. `WATCHWORD_ROUNDS=100` prints the figures of the
+refusal. Beside it a bystander's token must go on working. `WATCHWORD_TEST_ROUNDS=100` prints the figures of the
 promise; the common loop takes a few rounds.
 """
 
@@ -18,7 +18,7 @@ import pytest
 from tests.stories.prober import Prober
 from tests.stories.processes import Client, Site, User
 
-ROUNDS = int(os.environ.get("WATCHWORD_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("WATCHWORD_TEST_ROUNDS", "3"))
 PROMISE = 1.0
 """Seconds from the answer of a revocation to the first refusal."""
 STILL = 10

@@ -1,0 +1,1 @@
+"""Programs that stories run as processes of their own."""
