@@ -6,19 +6,30 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from msgspec import Meta, Struct, ValidationError, convert, field
+from msgspec.structs import fields
 
 PREFIX: Final = "WATCHWORD_"
+FOR_TESTS: Final = ("WATCHWORD_TEST_", "WATCHWORD_VECTORS")
+"""Variables of a developer's shell that say something to the tests and nothing to the program."""
 FILE: Final = "_FILE"
 DEFAULT_FILE: Final = Path("watchword.toml")
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 DAY: Final = 24 * 3600
+WORDS: Final = {
+    "Expected": "must be",
+    "`bool`": "true or false",
+    "`int`": "a whole number",
+    "`str`": "text",
+    "`object`": "a table",
+}
+"""What people read for the words of `msgspec`."""
 
 Network = IPv4Network | IPv6Network
 Nested = dict[str, Any]
@@ -26,6 +37,26 @@ Nested = dict[str, Any]
 
 class SettingsError(Exception):
     """The settings are wrong; the message is one sentence that names the setting and how to mend it."""
+
+
+class Secret:
+    """Text that shows itself only when it is asked to: in no log, and in no traceback."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+    def reveal(self) -> str:
+        """The text."""
+        return self._text
+
+
+class Networks(tuple[Network, ...]):
+    """IP networks; a single address is one too."""
 
 
 def _issuer(value: object) -> str:
@@ -53,13 +84,13 @@ def _issuer(value: object) -> str:
     return value
 
 
-def _networks(value: object) -> tuple[Network, ...]:
+def _networks(value: object) -> Networks:
     """A list of networks or addresses, or one text with commas."""
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple):
         raise ValueError("must be a list of networks such as 10.0.0.0/8")
     try:
-        return tuple(ip_network(str(part).strip()) for part in parts if str(part).strip())
+        return Networks(ip_network(str(part).strip()) for part in parts if str(part).strip())
     except ValueError:
         raise ValueError("must be a list of networks such as 10.0.0.0/8") from None
 
@@ -74,67 +105,72 @@ def _address(value: object) -> str:
     return found[0]
 
 
-Seconds = Annotated[int, Field(ge=60, le=10 * 365 * DAY)]
+# fmt: off
+READERS: Final[dict[str, Callable[[object], object]]] = {
+    "issuer":          _issuer,
+    "listen":          _address,
+    "trusted_proxies": _networks,
+}
+# fmt: on
+"""What needs more than a type. They raise ValueError with what the value must be."""
+
+Seconds = Annotated[int, Meta(ge=60, le=10 * 365 * DAY)]
 
 
-class Part(BaseModel):
+class Part(Struct, frozen=True, forbid_unknown_fields=True):
     """What every table of the settings is: frozen, and without room for unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-class Feed(Part):
+class Feed(Part, frozen=True):
     """Who reads the revocation feed."""
 
     public: bool = False
 
 
-class Tokens(Part):
+class Tokens(Part, frozen=True):
     """Lifetimes are seconds."""
 
-    access_lifetime: Annotated[int, Field(ge=60, le=DAY)] = 15 * 60
+    access_lifetime: Annotated[int, Meta(ge=60, le=DAY)] = 15 * 60
     refresh_lifetime: Seconds = 14 * DAY
     algorithm: Literal["ES256", "EdDSA", "RS256", "PS256"] = "ES256"
 
 
-class Sessions(Part):
+class Sessions(Part, frozen=True):
     """Seconds after which a sign-in ends, however much it is used."""
 
     lifetime: Seconds = 30 * DAY
 
 
-class AuditTrail(Part):
+class AuditTrail(Part, frozen=True):
     """Seconds for which audit rows are kept."""
 
     retention: Seconds = 400 * DAY
 
 
-class Passwords(Part):
+class Passwords(Part, frozen=True):
     """How many sign-ins may wait for the password hash before more are answered with 503."""
 
-    queue: Annotated[int, Field(ge=1, le=10_000)] = 64
+    queue: Annotated[int, Meta(ge=1, le=10_000)] = 64
 
 
-class Smtp(Part):
+class Smtp(Part, frozen=True):
     """The mail server; without a host nothing is sent. `tls`: STARTTLS, TLS from the start, or none."""
 
     host: str | None = None
-    port: Annotated[int, Field(ge=1, le=65535)] = 587
+    port: Annotated[int, Meta(ge=1, le=65535)] = 587
     username: str | None = None
-    password: SecretStr | None = None
-    sender: Annotated[str | None, Field(alias="from", pattern=r"^[^@\s]+@[^@\s]+$")] = None
+    password: Secret | None = None
+    sender: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+\Z")] | None = field(default=None, name="from")
     tls: Literal["starttls", "implicit", "none"] = "starttls"
 
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def __post_init__(self) -> None:
         if self.host is not None and self.sender is None:
             raise ValueError("needs `from`, the address that messages come from")
         if self.tls == "none" and self.password is not None and self.host not in LOOPBACK:
             raise ValueError("would send its password unencrypted: set `tls`")
-        return self
 
 
-class Log(Part):
+class Log(Part, frozen=True):
     """What is logged, on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -142,28 +178,26 @@ class Log(Part):
     requests: bool = False
 
 
-class Tls(Part):
+class Tls(Part, frozen=True):
     """Files (PEM) for serving https without a proxy."""
 
     certificate: Path | None = None
     key: Path | None = None
 
-    @model_validator(mode="after")
-    def _both(self) -> Self:
+    def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
             raise ValueError("needs both `certificate` and `key`")
-        return self
 
 
-class Settings(Part):
+class Settings(Part, frozen=True):
     """Everything that an operator decides."""
 
-    issuer: Annotated[str, BeforeValidator(_issuer)]
-    listen: Annotated[str, BeforeValidator(_address)] = "127.0.0.1:8000"
+    issuer: str
+    listen: str = "127.0.0.1:8000"
     data: Path = Path("watchword-data")
-    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = ()
-    cookie_domain: Annotated[str | None, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")] = None
-    master_key: SecretStr | None = None
+    trusted_proxies: Networks = Networks()
+    cookie_domain: Annotated[str, Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+\Z")] | None = None
+    master_key: Secret | None = None
     feed: Feed = Feed()
     tokens: Tokens = Tokens()
     sessions: Sessions = Sessions()
@@ -173,12 +207,10 @@ class Settings(Part):
     log: Log = Log()
     tls: Tls = Tls()
 
-    @model_validator(mode="after")
-    def _cookies_reach_the_issuer(self) -> Self:
+    def __post_init__(self) -> None:
         host = urlsplit(self.issuer).hostname or ""
         if self.cookie_domain is not None and not f".{host}".endswith(f".{self.cookie_domain}"):
             raise ValueError(f"cookie_domain {self.cookie_domain} is not a domain of the issuer's host {host}")
-        return self
 
     @property
     def address(self) -> tuple[str, int]:
@@ -190,10 +222,16 @@ class Settings(Part):
 def load(config: Path | None, overrides: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Settings:
     """Read all sources. `config` None means `watchword.toml`, where there is one. Raises SettingsError."""
     given = _merged(_from_file(config), _merged(_from_environ(environ), dict(overrides)))
+    _must_be_known(given)
+    if "issuer" not in given:
+        raise SettingsError(f"the setting issuer is missing: set it in {DEFAULT_FILE} or as {PREFIX}ISSUER")
     try:
-        return Settings.model_validate(given)
+        # Not strict: what comes from the environment is text.
+        return convert(
+            {name: _read(name, value) for name, value in given.items()}, Settings, strict=False, dec_hook=_typed
+        )
     except ValidationError as error:
-        raise SettingsError(_sentence(error)) from None  # the error itself shows the values, and some are secret
+        raise SettingsError(_sentence(error)) from None
 
 
 def _from_file(config: Path | None) -> Nested:
@@ -210,11 +248,11 @@ def _from_file(config: Path | None) -> Nested:
 
 def _from_environ(environ: Mapping[str, str]) -> Nested:
     """`WATCHWORD_SMTP__PORT=25` as {"smtp": {"port": "25"}}; an empty value counts as none."""
-    known = {PREFIX + "__".join(path).upper(): path for path, _ in _paths(Settings)}
-    files = {PREFIX + "__".join(path).upper() + FILE: path for path, secret in _paths(Settings) if secret}
+    known = {PREFIX + "__".join(path).upper(): path for path in KINDS}
+    files = {PREFIX + "__".join(path).upper() + FILE: path for path, kind in KINDS.items() if Secret in get_args(kind)}
     found: Nested = {}
     for name, value in environ.items():
-        if not name.startswith(PREFIX) or not value:
+        if not name.startswith(PREFIX) or name.startswith(FOR_TESTS) or not value:
             continue
         path = known.get(name) or files.get(name)
         if path is None:
@@ -233,14 +271,42 @@ def _content(name: str, path: str) -> str:
         raise SettingsError(f"{name}: cannot read {path}: {getattr(error, 'strerror', 'not text')}") from None
 
 
-def _paths(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], bool]]:
-    """Every setting as its path of names, and whether it is a secret."""
-    for name, field in model.model_fields.items():
-        path = (*above, field.alias or name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Part):
-            yield from _paths(field.annotation, path)
+def _must_be_known(given: Nested, above: tuple[str, ...] = ()) -> None:
+    """A misspelt setting must not be one that silently does nothing. Raises SettingsError."""
+    tables = {path[:-1] for path in KINDS}
+    for name, value in given.items():
+        path = (*above, name)
+        if path in tables and isinstance(value, dict):
+            _must_be_known(value, path)
+        elif path not in tables and path not in KINDS:
+            known = {".".join(known[:length]) for known in KINDS for length in (1, 2)}
+            raise SettingsError(f"unknown setting {'.'.join(path)}{_nearest('.'.join(path), sorted(known))}")
+
+
+def _read(name: str, value: object) -> object:
+    try:
+        return READERS[name](value) if name in READERS else value
+    except ValueError as error:
+        raise SettingsError(f"setting {name}: {error}") from None
+
+
+def _typed(kind: type, value: object) -> object:
+    """A value of a type that is ours, or a path. Raises ValueError."""
+    if isinstance(value, kind):
+        return value
+    if kind in (Path, Secret) and isinstance(value, str):
+        return kind(value)
+    raise ValueError("must be text")
+
+
+def _paths(part: type[Part], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every setting as its path of names, with its type."""
+    for found in fields(part):
+        path = (*above, found.encode_name)
+        if isinstance(found.type, type) and issubclass(found.type, Part):
+            yield from _paths(found.type, path)
         else:
-            yield path, "SecretStr" in str(field.annotation)
+            yield path, found.type
 
 
 def _nested(path: tuple[str, ...], value: object) -> Nested:
@@ -259,18 +325,21 @@ def _merged(below: Nested, above: Nested) -> Nested:
 
 def _sentence(error: ValidationError) -> str:
     """What is wrong first, without the value: it may be a secret."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    name = ".".join(map(str, first["loc"]))
-    if first["type"] == "extra_forbidden":
-        names = {".".join(path[:length]) for path, _ in _paths(Settings) for length in (1, 2)}
-        return f"unknown setting {name}{_nearest(name, sorted(names))}"
-    if first["type"] == "missing":
-        return (
-            f"the setting {name} is missing: set it in {DEFAULT_FILE} or as {PREFIX}{name.upper().replace('.', '__')}"
-        )
-    return f"setting {name}: {first['msg'].removeprefix('Value error, ')}".replace("setting : ", "")
+    what, found, place = str(error).rpartition(" - at `$.")
+    if not found:
+        return str(error)
+    name = place.removesuffix("`")
+    if what.startswith("Invalid enum value"):
+        what = f"must be one of {', '.join(get_args(KINDS[tuple(name.split('.'))]))}"
+    for said, words in WORDS.items():
+        what = what.replace(said, words)
+    return f"setting {name}: {what.partition(', got ')[0]}"
 
 
 def _nearest(name: str, known: list[str], prefix: str = "") -> str:
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {prefix}{close[0]}?" if close else f"; known are {', '.join(sorted(known))}"
+
+
+KINDS: Final = dict(_paths(Settings))
+"""Every setting by its path, with its type."""
