@@ -20,6 +20,7 @@ help:
 	@echo "make soak     tests that run for hours"
 	@echo "make bench    what is fast, measured beside its peers"
 	@echo "make setup    only set up everything that the above need"
+	@echo "make sql      compile the statements anew, after a change of schema, queries or commands"
 	@echo "make lock     pin the requirements anew (ARGS=--upgrade takes newer versions)"
 
 setup: $(VENV)/check.stamp
@@ -53,6 +54,10 @@ strace:
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m bench $(ARGS)
+
+# The statements are checked in: run time loads SQL, not SQLAlchemy (docs/decisions/0009-statements-compiled-ahead.md).
+sql: $(VENV)/run.stamp
+	$(BIN)/python -m watchword_server.adapters.sql.compile
 
 # uv records the hashes of every platform's files, whatever machine it runs on, and writes no address.
 lock:
@@ -94,4 +99,4 @@ $(VENV)/check.stamp: requirements/check.txt $(VENV)/test.stamp
 	@$(INSTALL) --require-hashes --requirement requirements/check.txt
 	@touch $@
 
-.PHONY: help setup run test check lint types contracts interop fault soak bench lock
+.PHONY: help setup run test check lint types contracts interop fault soak bench sql lock

@@ -85,8 +85,8 @@ def test_an_undeclared_import_is_found(tmp_path: Path, file: str, fault: str) ->
 
 
 @pytest.mark.parametrize(("folder", "own"), PACKAGES)
-def test_a_wheel_is_typed_and_licensed(tmp_path: Path, folder: str, own: str) -> None:
-    """A built wheel carries py.typed (PEP 561) and the licence of this repository."""
+def test_a_wheel_is_typed_licensed_and_whole(tmp_path: Path, folder: str, own: str) -> None:
+    """A built wheel carries py.typed (PEP 561), the licence of this repository, and what the code reads at run time."""
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     subprocess.run(build, cwd=ROOT / folder, check=True, capture_output=True, timeout=60)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
@@ -94,6 +94,9 @@ def test_a_wheel_is_typed_and_licensed(tmp_path: Path, folder: str, own: str) ->
         licence = next(name for name in files if name.endswith("licenses/LICENSE"))
         assert wheel.read(licence) == (ROOT / "LICENSE").read_bytes()
     assert f"{own}/py.typed" in files
+    source = ROOT / folder / "src"
+    beside_code = {path for path in (source / own).rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}}
+    assert {path.relative_to(source).as_posix() for path in beside_code} <= set(files)
 
 
 def test_the_sdk_loads_no_framework_and_no_server() -> None:

@@ -123,9 +123,7 @@ def test_the_password_grant_stays_gone(site: Site, metadata: dict[str, object]) 
     client, user = site.new_client(), site.new_user()
     session = OAuth2Session(client=LegacyApplicationClient(client.client_id))
     with pytest.raises(Exception, match="unsupported_grant_type"):
-        session.fetch_token(
-            metadata["token_endpoint"], username=user.email, password=user.password, auth=client.auth
-        )
+        session.fetch_token(metadata["token_endpoint"], username=user.email, password=user.password, auth=client.auth)
 
 
 def test_the_versions_are_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -244,7 +244,7 @@ def test_serving_loads_no_framework_that_it_does_not_need(tmp_path: Path) -> Non
     loaded = set(out.split())
     assert "watchword_server.web.application" in loaded
     assert (
-        loaded & {"alembic", "fastapi", "rich", "pygments", "jinja2", "httpx2", "pydantic_settings", "aiosmtplib"}
+        loaded & {"alembic", "fastapi", "rich", "pygments", "jinja2", "httpx2", "pydantic", "sqlalchemy", "aiosmtplib"}
         == set()
     )
 

@@ -119,6 +119,8 @@ def test_an_unknown_variable_is_an_error(name: str, said: str) -> None:
         ("[token]\naccess_lifetime = 900", "unknown setting token; did you mean tokens"),
         ("issuer = ", "is not TOML"),
         ("[listen]\nport = 1", "setting listen: must be host:port"),
+        ("tokens = 900", "setting tokens: must be a table"),
+        ("data = 3", "setting data: must be text"),
     ],
 )
 def test_a_wrong_file_is_an_error(tmp_path: Path, text: str, said: str) -> None:
@@ -185,17 +187,19 @@ BAD_VALUES = [
     ({"COOKIE_DOMAIN": "other.example"},       "cookie_domain other.example is not a domain of the issuer's host"),
     ({"COOKIE_DOMAIN": ".example.com"},        "setting cookie_domain: "),
     ({"COOKIE_DOMAIN": "d.example.com"},       "cookie_domain d.example.com is not a domain"),
+    ({"COOKIE_DOMAIN": "example.com\n"},       "setting cookie_domain: "),
     ({"TOKENS__ACCESS_LIFETIME": "59"},        "setting tokens.access_lifetime: "),
     ({"TOKENS__ACCESS_LIFETIME": "86401"},     "setting tokens.access_lifetime: "),
-    ({"TOKENS__ACCESS_LIFETIME": "15m"},       "setting tokens.access_lifetime: "),
+    ({"TOKENS__ACCESS_LIFETIME": "15m"},       "setting tokens.access_lifetime: must be a whole number"),
     ({"TOKENS__ALGORITHM": "none"},            "setting tokens.algorithm: "),
     ({"TOKENS__ALGORITHM": "HS256"},           "setting tokens.algorithm: "),
     ({"PASSWORDS__QUEUE": "0"},                "setting passwords.queue: "),
-    ({"LOG__LEVEL": "loud"},                   "setting log.level: "),
-    ({"LOG__REQUESTS": "perhaps"},             "setting log.requests: "),
+    ({"LOG__LEVEL": "loud"},                   "setting log.level: must be one of debug, info, warning, error"),
+    ({"LOG__REQUESTS": "perhaps"},             "setting log.requests: must be true or false"),
     ({"TLS__CERTIFICATE": "/x.pem"},           "setting tls: needs both `certificate` and `key`"),
     ({"SMTP__HOST": "mail.example"},           "setting smtp: needs `from`"),
     ({"SMTP__FROM": "no address"},             "setting smtp.from: "),
+    ({"SMTP__FROM": "a@b.example\n"},          "setting smtp.from: "),
 ]
 # fmt: on
 
@@ -212,6 +216,7 @@ def test_a_secret_is_not_in_a_refusal() -> None:
     sentence = refused(ISSUER=ISSUER, SMTP__PASSWORD="hunter2hunter2", **smtp)
     assert "unencrypted" in sentence
     assert "hunter2" not in sentence
+    assert refused(flags={"issuer": ISSUER, "master_key": 20202020}) == "setting master_key: must be text"
 
 
 def test_settings_cannot_be_changed() -> None:

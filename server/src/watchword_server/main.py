@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 DATABASE: Final = "watchword.db"
 MASTER_KEY: Final = "master.key"
+COLLECT_RARELY: Final = (20_000, 20, 20)
+"""Thresholds of the garbage collector's generations."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,8 @@ class Deployment:
 
 def main() -> None:
     """The command `watchword`."""
+    # A start makes many objects and hardly any garbage: looking for it would cost a twentieth of the time.
+    gc.set_threshold(*COLLECT_RARELY)
     from watchword_server.cli import World, application
 
     application(World(load_settings, open_issuer, serve, examine))()
@@ -108,10 +112,6 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
         def ready() -> None:
             _settle_memory()
-            # What is here by now stays: the collector need not look at it again and again.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(20_000, 20, 20)
             logger.info("ready", extra={"issuer": settings.issuer, "listen": settings.listen})
 
         arrivals = Arrivals(front.trusted_proxies)
@@ -124,11 +124,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
 def _settle_memory() -> None:
     """What stands at start stands for ever: the garbage collector need not walk through it time and again."""
-    import gc
-
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 @asynccontextmanager
@@ -182,7 +179,7 @@ async def _key_store(settings: Settings, stores: Stores) -> KeyStore:
     from watchword_server.adapters.keystore.sealed import SealedKeys
 
     if settings.master_key is not None:
-        return SealedKeys(parse(settings.master_key.get_secret_value()))
+        return SealedKeys(parse(settings.master_key.reveal()))
     # Only a database without keys may get a new master key: beside others it would open none of them.
     create = not await stores.keys.all()
     return SealedKeys(master_key(settings.data / MASTER_KEY, create=create))
@@ -210,7 +207,7 @@ def _mailer(settings: Settings) -> Mailer:
         return NoMailer()
     from watchword_server.adapters.smtp.mailer import SmtpMailer
 
-    password = smtp.password.get_secret_value() if smtp.password else None
+    password = smtp.password.reveal() if smtp.password else None
     return SmtpMailer(smtp.host, smtp.port, smtp.sender, smtp.tls, smtp.username, password)
 
 

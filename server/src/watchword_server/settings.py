@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -238,6 +237,8 @@ def _from_file(config: Path | None) -> Nested:
     path = config or DEFAULT_FILE
     if config is None and not path.exists():
         return {}
+    import tomllib  # not above: where everything comes from the environment, nothing needs it
+
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:

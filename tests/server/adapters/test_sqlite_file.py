@@ -19,13 +19,14 @@ from sqlalchemy.dialects.sqlite import pysqlite
 
 from tests.stores.people_and_programs import AUDIT, EVERYTHING, NOW, USER
 from watchword_server.adapters.sql import sqlite
-from watchword_server.adapters.sql.commands import TABLES, Commands
+from watchword_server.adapters.sql.commands import TABLES
 from watchword_server.adapters.sql.journal import SqlJournal
 from watchword_server.adapters.sql.migrations import run
 from watchword_server.adapters.sql.queries import AUDIT as AUDIT_COLUMNS
-from watchword_server.adapters.sql.schema import REVISION, metadata
+from watchword_server.adapters.sql.schema import metadata
+from watchword_server.adapters.sql.statements import load
 from watchword_server.adapters.sql.store import open_store
-from watchword_server.adapters.sql.upgrade import SchemaError
+from watchword_server.adapters.sql.upgrade import REVISION, SchemaError
 from watchword_server.adapters.sql.writer import Writer
 from watchword_server.changes import Add, Audit, Revoke
 from watchword_server.ports import Unavailable
@@ -65,17 +66,6 @@ def test_columns_are_text_bytes_and_integers_named_after_the_fields():
     for kind, table in TABLES.items():
         assert [column.name for column in table.c] == [field.name for field in fields(kind)]
     assert [column.name for column in AUDIT_COLUMNS] == list(Audit.__struct_fields__)
-
-
-def test_an_up_to_date_database_opens_without_alembic(path):
-    """Start-up time and memory."""
-    open_store(path).close()
-    program = (
-        "import sys; from pathlib import Path; from watchword_server.adapters.sql.store import open_store;"
-        "open_store(Path(sys.argv[1])).close(); print('alembic' in sys.modules, 'sqlalchemy.orm' in sys.modules)"
-    )
-    result = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)
-    assert result.stdout == "False False\n"
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
@@ -212,7 +202,7 @@ async def test_a_full_disk_is_unavailable_and_loses_nothing(path):
         small.append(connection)
         return connection
 
-    commands = Commands(pysqlite.dialect(paramstyle="qmark"))
+    commands = load("sqlite").commands
     writer = Writer(partial(connect, path), commands, lambda: None)
     journal = SqlJournal(writer, commands)
     saved, refused = 0, 0

@@ -67,7 +67,15 @@ def test_a_header_and_a_body_never_run_together() -> None:
     whole = b"12\nBasic abc\n3\ngrant_type=x"
     cut = [(whole[:at], whole[at:]) for at in range(len(whole) + 1)]
     assert len({digest(*pair) for pair in cut}) == len(cut)
-    lookalikes = [(b"", b"1\na"), (b"1", b"\na"), (b"1\n", b"a"), (b"1\na", b""), (b"a", b""), (b"", b"a"), (b"\na", b"")]
+    lookalikes = [
+        (b"", b"1\na"),
+        (b"1", b"\na"),
+        (b"1\n", b"a"),
+        (b"1\na", b""),
+        (b"a", b""),
+        (b"", b"a"),
+        (b"\na", b""),
+    ]
     assert all(digest(*one) != digest(*other) for one, other in combinations(lookalikes, 2))
 
 

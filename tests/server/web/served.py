@@ -84,7 +84,13 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, path: str = "", issuer: str = "", **settings: str) -> Iterator[Served]:
+def served(
+    folder: Path,
+    path: str = "",
+    issuer: str = "",
+    program: tuple[str, ...] = ("-m", "watchword_server"),
+    **settings: str,
+) -> Iterator[Served]:
     """A server of its own; `settings` are WATCHWORD_* variables without their prefix."""
     (port,) = free_ports()
     issuer, data = issuer or f"http://localhost:{port}{path}", folder / "data"
@@ -95,14 +101,13 @@ def served(folder: Path, path: str = "", issuer: str = "", **settings: str) -> I
         "WATCHWORD_LISTEN": f"127.0.0.1:{port}",
         **{f"WATCHWORD_{name}": value for name, value in settings.items()},
     }
-    command = (sys.executable, "-m", "watchword_server", "serve")
-    program = start("issuer", command, env=environ(**variables), cwd=folder)
+    running = start("issuer", (sys.executable, *program, "serve"), env=environ(**variables), cwd=folder)
     try:
-        program.wait_until_ready(f"http://127.0.0.1:{port}/readyz")
+        running.wait_until_ready(f"http://127.0.0.1:{port}/readyz")
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}{path}", trust_env=False, timeout=30) as http:
-            yield Served(issuer, port, data, known, program, http)
+            yield Served(issuer, port, data, known, running, http)
     finally:
-        program.stop()
+        running.stop()
 
 
 async def filled(issuer_url: str, data: Path) -> Programs:

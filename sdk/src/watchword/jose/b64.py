@@ -26,7 +26,7 @@ _decode: Final = msgspec.json.Decoder(bytes).decode
 
 def b64url(data: bytes) -> str:
     """Bytes to base64url, no padding (RFC 7515 §2)."""
-    return b2a_base64(data, newline=False).translate(_ENCODE, b"=").decode("ascii")
+    return b2a_base64(data, newline=False).rstrip(b"=").translate(_ENCODE).decode("ascii")
 
 
 def unb64url(text: str | bytes) -> bytes:

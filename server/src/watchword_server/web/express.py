@@ -95,11 +95,15 @@ class Express:
         return True
 
     def _leave(self) -> None:
-        rides, self._waiting = self._waiting[:SEATS], self._waiting[SEATS:]
+        # All of them, also those who do not fit: who comes next was sent later, and needs a later standing.
+        rides, self._waiting = self._waiting, []
+        self._depart(rides, self._standing)
+
+    def _depart(self, rides: Sequence[_Ride], on: Standing | None) -> None:
         loop = asyncio.get_running_loop()
-        if self._waiting:
-            loop.call_soon(self._leave)
-        task = loop.create_task(self._ride(rides, self._standing))
+        if len(rides) > SEATS:
+            loop.call_soon(self._depart, rides[SEATS:], on)
+        task = loop.create_task(self._ride(rides[:SEATS], on))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 

@@ -1,4 +1,4 @@
-"""Every statement that writes. Those that the group commit itself runs are named in `writer.py`."""
+"""Every statement that writes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql import ClauseElement
 
-from watchword_server.adapters.sql.compiled import Sql, Value, compiled
 from watchword_server.adapters.sql.queries import AUDIT
 from watchword_server.adapters.sql.records import Record
 from watchword_server.adapters.sql.schema import (
@@ -43,11 +42,12 @@ from watchword_server.adapters.sql.schema import (
     sessions,
     users,
 )
+from watchword_server.adapters.sql.statements import Commands, Value
 from watchword_server.changes import StoredKey
 from watchword_server.people.values import Session, User
 from watchword_server.protocol.values import Api, Client, Grant, RefreshToken
 
-AUDIT_SIZES: Final = (32, 8, 1)
+AUDIT_SIZES: Final = (1, 8, 32)
 """Rows of the audit inserts: one statement for many rows, since each costs its own trip through the driver."""
 
 PURGED_AT_ONCE: Final = 500
@@ -64,61 +64,53 @@ TABLES: Final[dict[type[Record], Table]] = {
 }
 
 
-class Commands:
-    """The orders, compiled for one dialect."""
-
-    def __init__(self, dialect: Dialect) -> None:
-        def sql(statement: Insert | Update | Delete | Select[int]) -> Sql:
-            return compiled(statement, dialect)
-
-        def change(key: Column[str], *names: str) -> Sql:
-            values: dict[str, BindParameter[Value]] = {name: bindparam(name) for name in names}
-            return sql(update(key.table).where(key == bindparam(f"for_{key.name}")).values(values))
-
-        def end(table: Table, *conditions: ColumnElement[bool]) -> Sql:
-            alive = table.c.ended_at.is_(None)
-            return sql(update(table).where(alive, *conditions).values(ended_at=bindparam("at")))
-
-        self.add = {kind: sql(_insert(table)) for kind, table in TABLES.items()}
-        self.set_password = change(users.c.sub, "password_hash")
-        self.set_roles = change(users.c.sub, "roles")
-        self.set_user_disabled = change(users.c.sub, "disabled_at")
-        self.set_client_disabled = change(clients.c.client_id, "disabled_at")
-        self.set_client_secret = change(clients.c.client_id, "secret_hash")
-        self.set_api_secret = change(apis.c.audience, "secret_hash")
-
-        self.end_session = end(sessions, sessions.c.sid == bindparam("sid"))
-        self.end_grants_of_session = end(grants, grants.c.sid == bindparam("sid"))
-        self.end_sessions_of_user = end(sessions, sessions.c.sub == bindparam("sub"))
-        self.end_grants_of_user = end(grants, grants.c.sub == bindparam("sub"))
-        self.end_grant = end(grants, grants.c.gid == bindparam("gid"))
-        self.end_grants_of_client = end(grants, grants.c.client_id == bindparam("client_id"))
-
-        self.spend = sql(_spend())
-        self.unrevoked = sql(_unrevoked())
-        self.retire_key = sql(_retire({}))
-        self.revoke_key = sql(_retire({"revoked_at": bindparam("at")}))
-        self.raise_lifetime = sql(
-            update(head).values(lifetime=bindparam("seconds")).where(head.c.lifetime < bindparam("seconds"))
-        )
-
-        self.send = sql(_insert(outbox, "number"))
-        self.sent = sql(update(outbox).where(outbox.c.number == bindparam("of")).values(due_at=null()))
-        self.retry = sql(
+def commands() -> Commands[ClauseElement]:
+    """The orders."""
+    return Commands(
+        add={kind.__name__: _insert(table) for kind, table in TABLES.items()},
+        set_password=_change(users.c.sub, "password_hash"),
+        set_roles=_change(users.c.sub, "roles"),
+        set_user_disabled=_change(users.c.sub, "disabled_at"),
+        set_client_disabled=_change(clients.c.client_id, "disabled_at"),
+        set_client_secret=_change(clients.c.client_id, "secret_hash"),
+        set_api_secret=_change(apis.c.audience, "secret_hash"),
+        end_session=_end(sessions.c.sid),
+        end_grants_of_session=_end(grants.c.sid),
+        end_sessions_of_user=_end(sessions.c.sub),
+        end_grants_of_user=_end(grants.c.sub),
+        end_grant=_end(grants.c.gid),
+        end_grants_of_client=_end(grants.c.client_id),
+        spend=_spend(),
+        unrevoked=_unrevoked(),
+        retire_key=_retire({}),
+        revoke_key=_retire({"revoked_at": bindparam("at")}),
+        raise_lifetime=update(head).values(lifetime=bindparam("seconds")).where(head.c.lifetime < bindparam("seconds")),
+        send=_insert(outbox, "number"),
+        sent=update(outbox).where(outbox.c.number == bindparam("of")).values(due_at=null()),
+        retry=(
             update(outbox)
             .where(outbox.c.number == bindparam("of"))
             .values(due_at=bindparam("due_at"), attempts=outbox.c.attempts + 1, reason=bindparam("reason"))
-        )
+        ),
+        purge=_purges(),
+        purge_audit=_purge_audit(),
+        begin_log=_begin_log(),
+        head=select(head.c.log, head.c.seq, head.c.chain, head.c.state),
+        move_head=update(head).values(seq=bindparam("seq"), chain=bindparam("chain"), state=bindparam("state")),
+        append=_insert(revocations),
+        audit={size: _audit(size) for size in AUDIT_SIZES},
+    )
 
-        self.begin_log = sql(_begin_log())
-        self.head = sql(select(head.c.log, head.c.seq, head.c.chain, head.c.state))
-        self.move_head = sql(
-            update(head).values(seq=bindparam("seq"), chain=bindparam("chain"), state=bindparam("state"))
-        )
-        self.append = sql(_insert(revocations))
-        self.audit = {size: sql(_audit(size)) for size in AUDIT_SIZES}
-        self.purge = tuple(map(sql, _purges()))
-        self.purge_audit = sql(_purge_audit())
+
+def _change(key: Column[str], name: str) -> Update:
+    value: BindParameter[Value] = bindparam(name)
+    return update(key.table).where(key == bindparam(f"for_{key.name}")).values({name: value})
+
+
+def _end(column: Column[str]) -> Update:
+    """End what is still alive of whom the column names."""
+    alive = column.table.c.ended_at.is_(None)
+    return update(column.table).where(alive, column == bindparam(column.name)).values(ended_at=bindparam("at"))
 
 
 def _insert(table: Table, *but: str) -> Insert:

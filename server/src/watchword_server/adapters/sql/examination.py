@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from watchword_server.adapters.sql import sqlite
-from watchword_server.adapters.sql.schema import REVISION
+from watchword_server.adapters.sql.upgrade import REVISION
 from watchword_server.ports import Unavailable
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from watchword.log import Entry
 from watchword_server.adapters.sql import records
-from watchword_server.adapters.sql.commands import Commands
 from watchword_server.adapters.sql.plan import Plan, plan
 from watchword_server.adapters.sql.readers import Source
+from watchword_server.adapters.sql.statements import Commands, Sql
 from watchword_server.adapters.sql.writer import Writer
 from watchword_server.changes import Change
 from watchword_server.ports import Parcel
@@ -17,7 +17,7 @@ from watchword_server.ports import Parcel
 class SqlJournal:
     """The one way to write."""
 
-    def __init__(self, writer: Writer, commands: Commands) -> None:
+    def __init__(self, writer: Writer, commands: Commands[Sql]) -> None:
         self._writer = writer
         self._commands = commands
 
@@ -33,7 +33,7 @@ class SqlJournal:
 class SqlOutbox:
     """What must be sent after the commit, at least once."""
 
-    def __init__(self, source: Source, writer: Writer, commands: Commands) -> None:
+    def __init__(self, source: Source, writer: Writer, commands: Commands[Sql]) -> None:
         self._source = source
         self._writer = writer
         self._commands = commands

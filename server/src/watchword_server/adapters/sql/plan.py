@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from watchword_server.adapters.sql.commands import Commands
-from watchword_server.adapters.sql.compiled import Step, Value
 from watchword_server.adapters.sql.records import audit_row, row, text
+from watchword_server.adapters.sql.statements import Commands, Sql, Step, Value
 from watchword_server.changes import (
     Add,
     Audit,
@@ -62,7 +61,7 @@ class Plan:
     touches: bool = False
 
 
-def plan(commands: Commands, changes: Iterable[Change]) -> Plan:
+def plan(commands: Commands[Sql], changes: Iterable[Change]) -> Plan:
     """Put everything into the form that the writer needs. Raises ValueError for what no database can keep."""
     steps: list[Step] = []
     revokes: list[Revoke] = []
@@ -92,11 +91,11 @@ def _touches(change: Change) -> bool:
     return isinstance(change, _CACHED_CHANGES)
 
 
-def _steps(c: Commands, change: Change) -> tuple[Step, ...]:
+def _steps(c: Commands[Sql], change: Change) -> tuple[Step, ...]:
     """The statements of one change; those that `must` find their row make a Conflict when they do not."""
     match change:
         case Add(record):
-            return (c.add[type(record)].step(**row(record)),)
+            return (c.add[type(record).__name__].step(**row(record)),)
         case Spend():
             return (_spend(c, change),)
         case Unrevoked(rev, sub, client_id, sid):
@@ -133,7 +132,7 @@ def _steps(c: Commands, change: Change) -> tuple[Step, ...]:
             assert_never(change)
 
 
-def _spend(c: Commands, spend: Spend) -> Step:
+def _spend(c: Commands[Sql], spend: Spend) -> Step:
     return c.spend.must(
         spent=spend.hash,
         at=spend.at,

@@ -14,8 +14,7 @@ from typing import Final, Generic, TypeVar
 
 from watchword.log import Entry, genesis
 from watchword_server.adapters.sql import records
-from watchword_server.adapters.sql.compiled import Row, Sql, Value
-from watchword_server.adapters.sql.queries import Queries
+from watchword_server.adapters.sql.statements import Queries, Row, Sql, Value
 from watchword_server.changes import Audit, StoredKey
 from watchword_server.people.values import Session, User
 from watchword_server.ports import Head, Unavailable
@@ -62,7 +61,7 @@ class Reading:
 class Source:
     """Where the readers read: one connection on the event loop, another on a thread."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], queries: Queries) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], queries: Queries[Sql]) -> None:
         self.queries = queries
         self.here = Reading(connect())
         self._there = Reading(connect())

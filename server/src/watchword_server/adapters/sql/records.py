@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from watchword.log import Entry
-from watchword_server.adapters.sql.compiled import Row, Value
+from watchword_server.adapters.sql.statements import Row, Value
 from watchword_server.changes import Audit, StoredKey
 from watchword_server.people.values import Session, User
 from watchword_server.ports import Head, Parcel

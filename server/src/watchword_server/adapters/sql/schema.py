@@ -1,12 +1,10 @@
 """The schema: text, bytes and integers only, so that SQLite and PostgreSQL hold exactly the same.
 
 Lists and maps are JSON text. Columns are named after the fields of the values that they keep. A change here
-needs a revision in `migrations/versions`; the tests compare the two.
+needs a revision in `migrations/versions` (the tests compare the two), its number in `upgrade.py`, and `make sql`.
 """
 
 from __future__ import annotations
-
-from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -20,9 +18,6 @@ from sqlalchemy import (
     Table,
     Text,
 )
-
-REVISION: Final = "0001"
-"""The migration that this code was written for."""
 
 _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 

@@ -10,15 +10,12 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy.dialects.sqlite import pysqlite
-
 from watchword.jose.b64 import b64url
 from watchword.log import genesis
 from watchword_server.adapters import nudge
 from watchword_server.adapters.sql import readers, sqlite
-from watchword_server.adapters.sql.commands import Commands
 from watchword_server.adapters.sql.journal import SqlJournal, SqlOutbox
-from watchword_server.adapters.sql.queries import Queries
+from watchword_server.adapters.sql.statements import Commands, Sql, load
 from watchword_server.adapters.sql.upgrade import SchemaError, upgrade
 from watchword_server.adapters.sql.writer import Writer
 from watchword_server.ports import Random, Stores, Unavailable
@@ -54,8 +51,8 @@ def open_store(path: Path, random: Random = secrets.token_bytes) -> Store:
 
     Raises SchemaError for a file that this version must not touch, Unavailable when it is locked or unreadable.
     """
-    dialect = pysqlite.dialect(paramstyle="qmark")
-    commands, queries = Commands(dialect), Queries(dialect)
+    statements = load("sqlite")
+    commands, queries = statements.commands, statements.queries
     try:
         _prepare(path, commands, random)
         source = readers.Source(partial(sqlite.reader, path), queries)
@@ -66,7 +63,7 @@ def open_store(path: Path, random: Random = secrets.token_bytes) -> Store:
     return Store(source, writer, _stores(source, writer, commands), listeners)
 
 
-def _prepare(path: Path, commands: Commands, random: Random) -> None:
+def _prepare(path: Path, commands: Commands[Sql], random: Random) -> None:
     """The file, its schema, and the head of its log."""
     sqlite.create(path)
     connection = sqlite.connect(path)
@@ -98,7 +95,7 @@ def _call_on(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> N
         loop.call_soon_threadsafe(callback)
 
 
-def _stores(source: readers.Source, writer: Writer, commands: Commands) -> Stores:
+def _stores(source: readers.Source, writer: Writer, commands: Commands[Sql]) -> Stores:
     return Stores(
         log=readers.SqlLog(source),
         users=readers.SqlUsers(source),

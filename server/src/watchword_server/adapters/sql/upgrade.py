@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Final
 
-from watchword_server.adapters.sql.schema import REVISION
+REVISION: Final = "0001"
+"""The migration that this code was written for."""
 
 
 class SchemaError(Exception):

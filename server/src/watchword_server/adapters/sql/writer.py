@@ -20,9 +20,8 @@ from typing import Final
 
 from watchword.log import Entry, link
 from watchword_server.adapters.sql import sqlite
-from watchword_server.adapters.sql.commands import AUDIT_SIZES, Commands
-from watchword_server.adapters.sql.compiled import Step, Value
 from watchword_server.adapters.sql.plan import Plan
+from watchword_server.adapters.sql.statements import Commands, Sql, Step, Value
 from watchword_server.changes import Revoke
 from watchword_server.ports import Conflict, Unavailable
 
@@ -82,10 +81,13 @@ class _Batch:
 class Writer:
     """The one writing thread of this process. `news` runs on it after a commit that others should hear of."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], commands: Commands, news: Callable[[], None]) -> None:
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], commands: Commands[Sql], news: Callable[[], None]
+    ) -> None:
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
         self._commands = commands
+        self._audit = sorted(((size, sql.text) for size, sql in commands.audit.items()), reverse=True)
         self._news = news
         self._jobs: deque[_Job] = deque()
         self._calls: SimpleQueue[bool] = SimpleQueue()
@@ -182,8 +184,7 @@ class Writer:
             move = self._commands.move_head
             connection.execute(move.text, move.bind(seq=head.seq, chain=head.chain, state=head.state))
         start = 0
-        for size in AUDIT_SIZES:
-            insert = self._commands.audit[size].text
+        for size, insert in self._audit:
             while len(batch.audit) - start >= size:
                 connection.execute(insert, tuple(chain.from_iterable(batch.audit[start : start + size])))
                 start += size
