@@ -29,7 +29,7 @@ run: $(VENV)/run.stamp
 	@exec $(BIN)/watchword dev $(ARGS)
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m "not ($(SLOW))" $(ARGS)
+	$(BIN)/python -m pytest -m "not ($(SLOW))" -n 2 --dist loadfile $(ARGS)
 
 check: lint types contracts test
 

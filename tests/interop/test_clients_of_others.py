@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import authlib
@@ -10,8 +11,11 @@ import jwt
 import pytest
 import requests
 import requests_oauthlib
+from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.requests_client import OAuth2Session as AuthlibSession
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_url
 from joserfc import jwt as joserfc_jwt
+from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import KeySet
 from oauthlib.oauth2 import BackendApplicationClient, LegacyApplicationClient
 from requests_oauthlib import OAuth2Session
@@ -55,27 +59,49 @@ def test_pyjwt_verifies_an_access_token(site: Site) -> None:
     claims = pyjwt_reads(site, site.client_token(client, scope="orders:read"), "ES256")
     assert claims["client_id"] == claims["sub"] == client.client_id
     assert claims["scope"] == "orders:read"
+    token = site.client_token(client)
+    key = jwt.PyJWKClient(f"{site.issuer}/jwks.json").get_signing_key_from_jwt(token)
     with pytest.raises(jwt.InvalidAudienceError):
-        token = site.client_token(client)
-        key = jwt.PyJWKClient(f"{site.issuer}/jwks.json").get_signing_key_from_jwt(token)
         jwt.decode(token, key, algorithms=["ES256"], audience="https://other.example")
 
 
-def test_joserfc_verifies_an_access_token(site: Site) -> None:
-    """With the whole published set."""
-    token = site.client_token(site.new_client())
+def joserfc_reads(site: Site, token: str, alg: str) -> dict[str, object]:
+    """The claims, verified by joserfc with the whole published set."""
     keys = KeySet.import_key_set(requests.get(f"{site.issuer}/jwks.json", timeout=10).json())
-    found = joserfc_jwt.decode(token, keys, algorithms=["ES256"])
+    found = joserfc_jwt.decode(token, keys, algorithms=[alg])
     assert found.header["typ"] == "at+jwt"
-    assert found.claims["aud"] == site.audience
+    registry = joserfc_jwt.JWTClaimsRegistry(
+        iss={"essential": True, "value": site.issuer},
+        aud={"essential": True, "value": site.audience},
+        sub={"essential": True},
+        exp={"essential": True},
+        iat={"essential": True},
+        jti={"essential": True},
+        client_id={"essential": True},
+    )
+    registry.validate(found.claims)
+    return dict(found.claims)
+
+
+def test_joserfc_verifies_an_access_token(site: Site) -> None:
+    """With the claims that it has to have; and a token that was touched is refused."""
+    client = site.new_client()
+    token = site.client_token(client)
+    assert joserfc_reads(site, token, "ES256")["sub"] == client.client_id
+    head, body, signature = token.split(".")
+    with pytest.raises(JoseError):
+        joserfc_reads(site, f"{head}.{body}.{signature[::-1]}", "ES256")
 
 
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "EdDSA"])
-def test_pyjwt_verifies_tokens_of_other_algorithms(tmp_path: Path, alg: str) -> None:
+def test_both_verify_tokens_of_other_algorithms(tmp_path: Path, alg: str) -> None:
     """`tokens.algorithm` chooses what the issuer signs with."""
     with deployment(tmp_path, settings=f'tokens.algorithm = "{alg}"') as site:
         token = site.client_token(site.new_client())
         assert pyjwt_reads(site, token, alg)["aud"] == site.audience
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # joserfc prefers the newer name of EdDSA (RFC 9864)
+            assert joserfc_reads(site, token, alg)["aud"] == site.audience
         assert site.call(token) == 200
 
 
@@ -95,6 +121,39 @@ def test_authlib_gets_introspects_and_revokes(site: Site, metadata: dict[str, ob
         answer = session.revoke_token(metadata["revocation_endpoint"], token=token["access_token"])
         assert answer.status_code == 200
     until(lambda: site.call(token["access_token"]) == 401, within=1)
+
+
+def test_authlib_finds_the_metadata_good(site: Site) -> None:
+    """At the place and with the members that RFC 8414 gives; it only misses what an authorization endpoint brings."""
+    found = requests.get(get_well_known_url(site.issuer, external=True), timeout=10).json()
+    metadata = AuthorizationServerMetadata(found)
+    refused: dict[str, str] = {}
+    for key in metadata.REGISTRY_KEYS:
+        try:
+            getattr(metadata, f"validate_{key}")()
+        except ValueError as error:
+            refused[key] = str(error)
+    assert set(refused) <= {"response_types_supported"}, refused
+    assert found["response_types_supported"] == []
+    assert "authorization_endpoint" not in found
+
+
+def test_authlib_refreshes_for_a_confidential_client(site: Site, metadata: dict[str, object]) -> None:
+    """With its secret in the header or in the form; what it revokes then is refused from there on."""
+    app, user = site.new_client("Web", "--grant", "refresh_token", first_party=True), site.new_user()
+    token = site.sign_in(user, app)
+    for method in ("client_secret_basic", "client_secret_post"):
+        with AuthlibSession(
+            app.client_id, app.secret, token_endpoint_auth_method=method, revocation_endpoint_auth_method=method
+        ) as session:
+            token = session.refresh_token(metadata["token_endpoint"], refresh_token=token["refresh_token"])
+            assert site.call(token["access_token"]) == 200
+    with AuthlibSession(app.client_id, app.secret) as session:
+        answer = session.revoke_token(metadata["revocation_endpoint"], token=token["refresh_token"])
+        assert answer.status_code == 200
+        until(lambda: site.call(token["access_token"]) == 401, within=1)
+        with pytest.raises(OAuthError, match="invalid_grant"):
+            session.refresh_token(metadata["token_endpoint"], refresh_token=token["refresh_token"])
 
 
 def test_authlib_refreshes(site: Site, metadata: dict[str, object]) -> None:

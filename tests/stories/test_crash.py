@@ -3,7 +3,7 @@
 Each round sends one revocation, kills the issuer at a moment of its own, and starts it again on the same data
 folder, while the API beside it never stops. Moments are aimed in three ways: anywhere between the request and one
 and a half times the usual answer, anywhere around the interval from the first write to the answer, and at the very
-answer. `WATCHWORD_KILLS` says how many rounds.
+answer. `WATCHWORD_TEST_KILLS` says how many rounds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.stories.raw import Line
 from watchword.jose import jwt
 from watchword.jose.b64 import unb64url
 
-KILLS = int(os.environ.get("WATCHWORD_KILLS", "50"))
+KILLS = int(os.environ.get("WATCHWORD_TEST_KILLS", "50"))
 BEYOND = 1.5
 """How far past the usual answer the moments spread."""
 UNTIL_HEARD = 7.0

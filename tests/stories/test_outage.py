@@ -1,7 +1,7 @@
 """The issuer is gone, or hangs: the API decides alone as long as it may, then says that it cannot, and recovers.
 
 The API runs with `stale_after` 1 s and `refuse_after` 4 s, so that nobody waits a minute; the design's values, and
-the SDK's, are 10 s and 60 s: `WATCHWORD_OUTAGE="10 60"` runs with them.
+the SDK's, are 10 s and 60 s: `WATCHWORD_TEST_OUTAGE="10 60"` runs with them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 from tests.stories.processes import Client, Site, User, deployment, until
 from tests.stories.watch import Call, Watch, slowest, spans
 
-STALE_AFTER, REFUSE_AFTER = map(float, os.environ.get("WATCHWORD_OUTAGE", "1 4").split())
+STALE_AFTER, REFUSE_AFTER = map(float, os.environ.get("WATCHWORD_TEST_OUTAGE", "1 4").split())
 """Seconds."""
 DRIFT = 0.002
 """What a verifier adds to an age per second since it last asked, for the drift of clocks; twice of it, both ends."""

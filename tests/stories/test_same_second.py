@@ -21,6 +21,8 @@ from tests.stories import raw
 from tests.stories.processes import Site, deployment, environ
 from tests.stories.raw import Line
 
+pytestmark = pytest.mark.fault
+
 ROUNDS = int(os.environ.get("WATCHWORD_TEST_ROUNDS", "200"))
 PROMISE = 1.0
 """Seconds."""
@@ -114,24 +116,24 @@ def test_in_flight_is_dead_exactly_when_it_was_decided_before(
         for number in range(ROUNDS):
             marker = mint()
             with ThreadPoolExecutor(1) as pool:
-                minted = pool.submit(_several, mint, 3 if kind == "client" else 1)
+                minted = pool.submit(_several, mint, 3 if kind == "client" else 2)
                 time.sleep(number % 10 * mint.takes / 8)  # so that the revocation meets every moment of it
                 seq = revoker(kind, mint.name)
                 tokens = minted.result()
-            outcomes["refused"] += not tokens
+            outcomes["refused"] += tokens.count("")
             refused_within(site, marker)  # from here on the API knows of the revocation
-            for token in tokens:
+            for token in filter(None, tokens):
                 alive = claims(token)["rev"] >= seq
                 assert site.call(token) == (200 if alive else 401)
                 outcomes["alive" if alive else "dead"] += 1
     assert outcomes["dead"]
-    assert outcomes["alive"]
+    assert outcomes["alive"] or kind == "user", "a sign-in that is overtaken is mostly refused"
     with capsys.disabled():
         print(f"\n  {kind} in flight: beside {ROUNDS} revocations: {dict(outcomes)}, each as its `rev` says")
 
 
 def _several(mint: Minting, count: int) -> list[str]:
-    return [token for _ in range(count) if (token := mint.attempt()) is not None]
+    return [mint.attempt() or "" for _ in range(count)]
 
 
 @dataclass

@@ -94,14 +94,14 @@ async def test_an_entry_is_forgotten_when_nothing_it_could_hit_is_alive(house: H
 async def test_audit_rows_are_kept_as_long_as_the_operator_wants(house: House) -> None:
     """To the second, and not for what else is old."""
     retention = house.issuer.terms.audit_retention
-    await house.sign_in(now=NOW + 10)
+    await house.sign_in(now=NOW + DAY)
     rows = house.count("audit")
-    (early,) = house.rows("SELECT count(*) FROM audit WHERE at < ?", (NOW + 10) * 1000)[0]
+    (early,) = house.rows("SELECT count(*) FROM audit WHERE at < ?", (NOW + DAY) * 1000)[0]
     assert 0 < early < rows
     before = lasting(house)
-    await purged(house, NOW + 10 + retention)
+    await purged(house, NOW + DAY + retention)
     assert house.count("audit") == rows - early
-    await purged(house, NOW + 11 + retention)
+    await purged(house, NOW + DAY + 1 + retention)
     assert house.count("audit") == 0
     assert lasting(house) == before
 
