@@ -213,6 +213,10 @@ class Attempts(Protocol):
         """Forget the first key's failures (the account) and take this attempt back from the others."""
         ...
 
+    def take_back(self, keys: Sequence[str]) -> None:
+        """Uncount an attempt that nobody judged."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:

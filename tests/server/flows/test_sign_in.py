@@ -13,11 +13,13 @@ from watchword_server.flows import clients, revoking, users
 from watchword_server.flows.administration import Refused
 from watchword_server.flows.sign_in import SignIn, sign_in
 from watchword_server.people.throttle import FREE_FOR_ACCOUNT, FREE_FOR_ADDRESS, LONGEST, MEMORY
+from watchword_server.ports import Busy
 from watchword_server.protocol.client_authentication import Credentials
 from watchword_server.protocol.errors import (
     AccessDenied,
     InvalidClient,
     InvalidGrant,
+    TemporarilyUnavailable,
     TooManyAttempts,
     UnauthorizedClient,
 )
@@ -193,6 +195,18 @@ async def test_many_at_once_are_counted_one_by_one(house: House) -> None:
     kinds = [type(answer) for answer in answers]
     assert kinds.count(InvalidGrant) == FREE_FOR_ACCOUNT
     assert kinds.count(TooManyAttempts) == 40 - FREE_FOR_ACCOUNT
+
+
+async def test_an_attempt_that_nobody_judged_is_no_failure(house: House) -> None:
+    """While the queue for passwords is full, asking again and again must not make the account wait."""
+    busy = [asyncio.create_task(house.issuer.hasher.hash("something to do")) for _ in range(70)]
+    await asyncio.sleep(0)
+    for _ in range(FREE_FOR_ACCOUNT + 5):
+        with pytest.raises(TemporarilyUnavailable):
+            await house.sign_in()
+    done = await asyncio.gather(*busy, return_exceptions=True)
+    assert any(isinstance(one, Busy) for one in done)
+    assert (await house.sign_in()).tokens.access_token
 
 
 # What happens while the password is looked at.

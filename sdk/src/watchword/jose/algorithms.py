@@ -134,6 +134,8 @@ def _raw(der: bytes, size: int) -> bytes:
     start = 3 if der[1] == 0x81 else 2  # only P-521 needs the long form
     middle = start + 2 + der[start + 1]
     r, s = der[start + 2 : middle], der[middle + 2 :]
+    if len(r) >= size <= len(s):  # nearly always: what is longer has a zero in front
+        return r[-size:] + s[-size:]
     return r.lstrip(b"\0").rjust(size, b"\0") + s.lstrip(b"\0").rjust(size, b"\0")
 
 

@@ -98,6 +98,7 @@ async def _who(issuer: Issuer, ask: SignIn, client: Client, caller: Caller, now:
     try:
         matches = await issuer.hasher.matches(user.password_hash if user else None, normalized(ask.password))
     except Busy as error:
+        issuer.attempts.take_back(budget)
         raise TemporarilyUnavailable("too many sign-ins at once") from error
     if user is None or not matches or user.disabled_at is not None:
         await _refused(issuer, client, caller, now, "wrong credentials", user.sub if user else "")

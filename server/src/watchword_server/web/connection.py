@@ -140,10 +140,10 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
         self._owed = False
         if self.transport.is_closing():
             return
-        lines = [b"\r\n%b: %b" % line for line in self.server_state.default_headers]  # uvicorn's Date
+        lines = self._express.lines(self.server_state.default_headers)
         if self._last:
-            lines.append(b"\r\nconnection: close")
-        self.transport.write(response.replace(b"\r\n", b"".join(lines) + b"\r\n", 1))
+            lines += b"connection: close\r\n"
+        self.transport.write(response.replace(b"\r\n", lines, 1))
         self.server_state.total_requests += 1
         if self._last:
             self.transport.close()

@@ -19,10 +19,10 @@ from watchword_server.flows.repeats import Decided
 from watchword_server.flows.token import Standing, digest, issue_again, recall, standing
 from watchword_server.ports import Unavailable
 from watchword_server.web.arrivals import Arrivals, Peer
-from watchword_server.web.asgi import Answer, Header
+from watchword_server.web.asgi import Answer, Header, encoded
 from watchword_server.web.door import stamp
 from watchword_server.web.front import Front
-from watchword_server.web.oauth import issued
+from watchword_server.web.oauth import TOKEN_HEADERS, token_answer
 from watchword_server.web.refusals import refusal
 
 MAX_BODY: Final = 4096
@@ -64,6 +64,8 @@ class Express:
         self._open = not front.log_requests
         self._standing: Standing | None = None
         self._waiting: list[_Ride] = []
+        self._defaults: list[Header] = []
+        self._lines = b"\r\n"
         self._leaving: set[asyncio.Task[None]] = set()
 
     def take(self, passenger: Passenger, peer: Peer, headers: Sequence[Header], body: bytes) -> Ticket | None:
@@ -77,6 +79,13 @@ class Express:
     def take_again(self, passenger: Passenger, ticket: Ticket) -> bool:
         """Whether the request of this ticket is still known."""
         return self._board(passenger, ticket.sent, self._arrivals.again(ticket.caller))
+
+    def lines(self, defaults: list[Header]) -> bytes:
+        """What follows the status line: uvicorn's own headers, the Date, in a list that is another every second."""
+        if defaults is not self._defaults:
+            self._defaults = defaults
+            self._lines = b"\r\n" + b"".join([b"%b: %b\r\n" % line for line in defaults])
+        return self._lines
 
     def _board(self, passenger: Passenger, sent: bytes, caller: Caller) -> bool:
         issuer = self._front.issuer
@@ -119,12 +128,15 @@ class Express:
                 ride.passenger.deliver(spelled(refusal(error, {"headers": ()}), ride.caller.request_id))
             return
         for ride, (tokens, _) in zip(rides, made, strict=True):
-            ride.passenger.deliver(spelled(issued(tokens), ride.caller.request_id))
+            ride.passenger.deliver(_spelled(_ISSUED, encoded(token_answer(tokens)), ride.caller.request_id))
 
 
 def spelled(answer: Answer, request_id: str) -> bytes:
     """An answer as it goes over the wire (RFC 9112 §4), with what every answer has."""
-    head, body = _head(answer.status, answer.headers), answer.body
+    return _spelled(_head(answer.status, answer.headers), answer.body, request_id)
+
+
+def _spelled(head: bytes, body: bytes, request_id: str) -> bytes:
     return b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (head, request_id.encode("ascii"), len(body), body)
 
 
@@ -134,6 +146,9 @@ def _head(status: int, headers: tuple[Header, ...]) -> bytes:
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode("ascii")]
     lines += [b"%b: %b" % header for header in (*headers, *stamp(""))]
     return b"\r\n".join(lines)
+
+
+_ISSUED: Final = _head(200, TOKEN_HEADERS)
 
 
 def _credentials(headers: Sequence[Header]) -> bytes | None:

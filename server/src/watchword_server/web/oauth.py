@@ -21,7 +21,7 @@ from watchword_server.web.refusals import WrongMethod
 Form = Mapping[str, str]
 Handler = Callable[[Issuer, "Posted"], Awaitable[Answer]]
 
-_TOKEN_HEADERS = (JSON, NO_STORE)
+TOKEN_HEADERS = (JSON, NO_STORE)
 
 
 class TokenAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -66,7 +66,7 @@ async def introspection(issuer: Issuer, posted: Posted) -> Answer:
 
 def issued(tokens: Tokens) -> Answer:
     """The answer of the token endpoint (RFC 6749 §5.1)."""
-    return Answer(200, encoded(token_answer(tokens)), _TOKEN_HEADERS)
+    return Answer(200, encoded(token_answer(tokens)), TOKEN_HEADERS)
 
 
 def token_answer(tokens: Tokens, session_id: str | msgspec.UnsetType = msgspec.UNSET) -> TokenAnswer:

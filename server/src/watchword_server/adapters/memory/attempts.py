@@ -30,7 +30,11 @@ class Attempts:
         """Forget the account's failures and take this attempt back from the others."""
         account, *others = keys
         self._tallies.pop(account, None)
-        for key in others:
+        self.take_back(others)
+
+    def take_back(self, keys: Sequence[str]) -> None:
+        """This attempt never was one."""
+        for key in keys:
             tally = self._tallies.get(key)
             if tally is not None and tally.failures > 1:
                 self._tallies[key] = Tally(tally.failures - 1, tally.last)
