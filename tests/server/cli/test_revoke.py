@@ -24,6 +24,21 @@ def test_a_token_is_revoked_by_its_text_or_its_id(site: Site):
     assert by_id[0]["seq"] == by_text[0]["seq"] + 1
 
 
+@pytest.mark.parametrize("name", ["-4mB9x8Dkg2kXb5kwb7Gsw", "--B9x8Dkg2kXb5kwb7Gsw", "-h", "-y"])
+def test_an_id_may_begin_with_a_dash(site: Site, name: str):
+    """One base64url text in 64 does, and the day on which it must be revoked is no day for puzzles."""
+    (entry,) = site.cli("revoke", "token", name)["entries"]
+    assert entry["id"] == name
+    for command in (("revoke", "session"), ("revoke", "grant"), ("revoke", "key", "--yes"), ("key", "revoke", "--yes")):
+        ran = site.run(*command, name)
+        assert (ran.code, ran.document["error"]) == (3, "not_found")
+
+
+def test_a_misspelt_option_is_still_wrong_usage(site: Site):
+    """It is not silently taken for an id."""
+    assert site.run("revoke", "token", "one", "--jsn").code == 2
+
+
 @pytest.mark.parametrize("text", ["a.b.c", "...", "a.b"])
 def test_what_is_no_token_is_not_revoked(site: Site, text: str):
     """Nothing is written for it."""

@@ -70,8 +70,12 @@ def at_desk(act: Act[P]) -> Command[P]:
     return command
 
 
-def enlist(app: typer.Typer, name: str, command: Command[...]) -> None:
-    """Add a command with the global options, which may stand before and after its name."""
+def enlist(app: typer.Typer, name: str, command: Command[...], *, dashes: bool = False) -> None:
+    """Add a command with the global options, which may stand before and after its name.
+
+    `dashes` says that its argument may begin with one, as one thumbprint of a key in 64 does: then what is no
+    option that it knows is its argument.
+    """
 
     def run(
         context: typer.Context, *, config: Path | None = None, data: Path | None = None, json: bool = False, **own: Any
@@ -88,7 +92,8 @@ def enlist(app: typer.Typer, name: str, command: Command[...]) -> None:
     ]
     keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     _sign(run, [frame["context"], *keyword_only, *options])
-    app.command(name, help=inspect.getdoc(command), epilog=EXIT_CODES)(run)
+    settings = {"ignore_unknown_options": dashes}
+    app.command(name, help=inspect.getdoc(command), epilog=EXIT_CODES, context_settings=settings)(run)
 
 
 def group(summary: str) -> typer.Typer:

@@ -23,7 +23,7 @@ def commands() -> typer.Typer:
     """The group of commands."""
     app = group("Signing keys.")
     for name, act in (("list", list_), ("rotate", rotate), ("revoke", revoke)):
-        enlist(app, name, at_desk(act))
+        enlist(app, name, at_desk(act), dashes=act is revoke)
     return app
 
 

@@ -36,8 +36,8 @@ def commands() -> typer.Typer:
         ("client", client),
         ("everything", everything),
     ):
-        enlist(app, name, at_desk(act))
-    enlist(app, "key", at_desk(key))
+        enlist(app, name, at_desk(act), dashes=True)
+    enlist(app, "key", at_desk(key), dashes=True)
     return app
 
 

@@ -56,8 +56,9 @@ class Issuer:
     repeats: Repeats = field(default_factory=Repeats, repr=False)
 
     def identifier(self) -> str:
-        """A new `sid`, `gid` or `jti`: 128 random bits."""
-        return b64url(self.random(16))
+        """A new `sid`, `gid` or `jti`: 128 random bits, never beginning with a dash as options do."""
+        name = b64url(self.random(16))
+        return name if name[0] != "-" else self.identifier()
 
     def subject(self) -> str:
         """A new `sub`: a random UUID."""
