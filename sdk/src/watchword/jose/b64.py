@@ -11,7 +11,6 @@ from watchword.errors import Malformed
 
 _STANDARD: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _URL_SAFE: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_ENCODE: Final = bytes.maketrans(_STANDARD, _URL_SAFE)
 # All that is outside the alphabet (white space, padding, + and /, quotes) becomes one character that is in none.
 _DECODE: Final = bytes(_STANDARD[_URL_SAFE.index(byte)] if byte in _URL_SAFE else ord("!") for byte in range(256))
 
@@ -26,7 +25,13 @@ _decode: Final = msgspec.json.Decoder(bytes).decode
 
 def b64url(data: bytes) -> str:
     """Bytes to base64url, no padding (RFC 7515 §2)."""
-    return b2a_base64(data, newline=False).rstrip(b"=").translate(_ENCODE).decode("ascii")
+    return raw_b64url(data).decode("ascii")
+
+
+def raw_b64url(data: bytes) -> bytes:
+    """As `b64url`, as the bytes that get signed."""
+    # Two searches beat one table here: few characters are to be replaced, and in the base64 of JSON hardly any.
+    return b2a_base64(data, newline=False).rstrip(b"=").replace(b"+", b"-").replace(b"/", b"_")
 
 
 def unb64url(text: str | bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 
 from watchword.errors import Malformed, UnknownKey, WrongType
-from watchword.jose.b64 import b64url, unb64url
+from watchword.jose.b64 import raw_b64url, unb64url
 from watchword.jose.jwt import claims
 
 MAX_HEADER: Final = 4096
@@ -44,12 +44,12 @@ K = TypeVar("K", bound=VerifyingKey)
 
 def signer(key: Signer, typ: str) -> Callable[[bytes], str]:
     """A function from payload to compact JWS with the header `{"alg","kid","typ"}`."""
-    header = b64url(msgspec.json.encode({"alg": key.alg, "kid": key.kid, "typ": typ})) + "."
+    header = raw_b64url(msgspec.json.encode({"alg": key.alg, "kid": key.kid, "typ": typ})) + b"."
     sign = key.sign
 
     def seal(payload: bytes) -> str:
-        signed = header + b64url(payload)
-        return f"{signed}.{b64url(sign(signed.encode('ascii')))}"
+        signed = header + raw_b64url(payload)
+        return (signed + b"." + raw_b64url(sign(signed))).decode("ascii")
 
     return seal
 

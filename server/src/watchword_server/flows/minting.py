@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,7 +25,14 @@ class Tokens(msgspec.Struct, frozen=True, gc=False):
     refresh_token: str | None = None
 
 
-def for_clients(issuer: Issuer, head: Head, ring: Ring, decided: Sequence[Decided], now: int) -> list[Tokens]:
+class Standing(NamedTuple):
+    """The log and the keys as of one moment: what a token is made on."""
+
+    head: Head
+    ring: Ring
+
+
+def for_clients(issuer: Issuer, asked: Sequence[tuple[Standing, Decided]], now: int) -> list[Tokens]:
     """Tokens of programs that act for themselves: `sub` is the `client_id` (RFC 9068 §2.2).
 
     All claims, then all signatures: a signature leaves nothing else in the processor's caches, so that taking
@@ -40,12 +48,13 @@ def for_clients(issuer: Issuer, head: Head, ring: Ring, decided: Sequence[Decide
             iat=now,
             jti=issuer.identifier(),
             client_id=one.client_id,
-            rev=head.rev,
+            rev=on.head.rev,
             scope=one.scope,
         )
-        for one in decided
+        for on, one in asked
     ]
-    signed = list(map(ring.sign_access, [payload(one) for one in claims]))
+    payloads = [payload(one) for one in claims]
+    signed = [on.ring.sign_access(text) for (on, _), text in zip(asked, payloads, strict=True)]
     return [Tokens(text, one.jti, until - now, one.scope) for text, one in zip(signed, claims, strict=True)]
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from watchword_server.changes import Audit
 from watchword_server.flows import minting
-from watchword_server.flows.issuer import Caller, Issuer, audit
-from watchword_server.flows.keyring import Ring
-from watchword_server.flows.minting import Tokens
+from watchword_server.flows.issuer import Caller, Issuer
+from watchword_server.flows.minting import Standing, Tokens
 from watchword_server.flows.refresh import refresh
 from watchword_server.flows.repeats import Decided
 from watchword_server.ports import Head
@@ -53,13 +51,6 @@ async def answer(issuer: Issuer, ask: TokenRequest) -> Tokens:
     return await story(issuer, head, client, ask)
 
 
-class Standing(NamedTuple):
-    """The log and the keys as of one moment: what repeated requests are answered on."""
-
-    head: Head
-    ring: Ring
-
-
 def standing(issuer: Issuer) -> Standing | None:
     """How things stand, where that can be told at once."""
     head = issuer.stores.log.latest()
@@ -73,18 +64,19 @@ def recall(issuer: Issuer, on: Standing, sent: bytes) -> Decided | None:
 
 
 def issue_again(
-    issuer: Issuer, on: Standing, asked: Sequence[tuple[Decided, Caller]], now: int
+    issuer: Issuer, asked: Sequence[tuple[Standing, Decided, Caller]], now: int
 ) -> Sequence[tuple[Tokens, Audit]]:
     """New tokens for recalled requests, with the audit rows to be saved before any token is handed out."""
-    tokens = minting.for_clients(issuer, on.head, on.ring, [decided for decided, _ in asked], now)
-    return [(one, _issued(decided, one, caller, now)) for one, (decided, caller) in zip(tokens, asked, strict=True)]
+    tokens = minting.for_clients(issuer, [(on, decided) for on, decided, _ in asked], now)
+    return [(one, _issued(decided, one, caller, now)) for one, (_, decided, caller) in zip(tokens, asked, strict=True)]
 
 
 async def _client_credentials(issuer: Issuer, head: Head, client: Client, ask: TokenRequest) -> Tokens:
     audience, scope = client_credentials.allow(client, ask.form)
     decided = Decided(client.client_id, audience, " ".join(scope))
     issuer.repeats.learn(ask.sent, head.state, decided)
-    (tokens,) = minting.for_clients(issuer, head, await issuer.keyring.at(head, ask.now), (decided,), ask.now)
+    on = Standing(head, await issuer.keyring.at(head, ask.now))
+    (tokens,) = minting.for_clients(issuer, [(on, decided)], ask.now)
     await issuer.stores.journal.save(_issued(decided, tokens, ask.caller, ask.now))
     return tokens
 
@@ -99,7 +91,18 @@ async def _refresh_token(issuer: Issuer, head: Head, client: Client, ask: TokenR
 
 
 def _issued(decided: Decided, tokens: Tokens, caller: Caller, now: int) -> Audit:
-    return audit(caller, now, f"client:{decided.client_id}", "token.issue", target=decided.audience, jti=tokens.jti)
+    # Written out: it is on the path of every token.
+    return Audit(
+        at=now * 1000,
+        actor=f"client:{decided.client_id}",
+        action="token.issue",
+        outcome="ok",
+        target=decided.audience,
+        address=caller.address,
+        agent=caller.agent,
+        request_id=caller.request_id,
+        detail={"jti": tokens.jti},
+    )
 
 
 GRANTS: Mapping[str, Story] = {

@@ -15,9 +15,9 @@ from http import HTTPStatus
 from typing import Final, NamedTuple, Protocol
 
 from watchword_server.flows.issuer import Caller
+from watchword_server.flows.minting import Standing
 from watchword_server.flows.repeats import Decided
-from watchword_server.flows.token import Standing, digest, issue_again, recall, standing
-from watchword_server.ports import Unavailable
+from watchword_server.flows.token import digest, issue_again, recall, standing
 from watchword_server.web.arrivals import Arrivals, Peer
 from watchword_server.web.asgi import Answer, Header, encoded
 from watchword_server.web.door import stamp
@@ -49,6 +49,8 @@ class Ticket(NamedTuple):
 
 class _Ride(NamedTuple):
     passenger: Passenger
+    on: Standing
+    """Read after the request had come: whatever was revoked before it was sent is behind its token."""
     decided: Decided
     caller: Caller
 
@@ -62,11 +64,10 @@ class Express:
         self._arrivals = arrivals
         # A log of requests is written at the door, and has to be complete.
         self._open = not front.log_requests
-        self._standing: Standing | None = None
         self._waiting: list[_Ride] = []
         self._defaults: list[Header] = []
         self._lines = b"\r\n"
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._train: asyncio.Task[None] | None = None
 
     def take(self, passenger: Passenger, peer: Peer, headers: Sequence[Header], body: bytes) -> Ticket | None:
         """A ticket if this POST to `path` is known; then it is answered by `deliver` once that is durable."""
@@ -90,38 +91,33 @@ class Express:
     def _board(self, passenger: Passenger, sent: bytes, caller: Caller) -> bool:
         issuer = self._front.issuer
         try:
-            if not self._waiting:
-                self._standing = standing(issuer)
-            on = self._standing
+            on = standing(issuer)
             decided = recall(issuer, on, sent) if on is not None else None
         except Exception:  # whatever it was, the door meets it again and has an answer for it
             return False
-        if decided is None:
+        if on is None or decided is None:
             return False
-        self._waiting.append(_Ride(passenger, decided, caller))
-        if len(self._waiting) == 1:
+        self._waiting.append(_Ride(passenger, on, decided, caller))
+        # One train at a time: who comes while one is under way waits for the next, so that trains are full when
+        # there are many, and a commit is not made for a few.
+        if len(self._waiting) == 1 and self._train is None:
             asyncio.get_running_loop().call_soon(self._leave)
         return True
 
     def _leave(self) -> None:
-        # All of them, also those who do not fit: who comes next was sent later, and needs a later standing.
-        rides, self._waiting = self._waiting, []
-        self._depart(rides, self._standing)
+        rides, self._waiting = self._waiting[:SEATS], self._waiting[SEATS:]
+        self._train = asyncio.get_running_loop().create_task(self._ride(rides))
+        self._train.add_done_callback(self._arrived)
 
-    def _depart(self, rides: Sequence[_Ride], on: Standing | None) -> None:
-        loop = asyncio.get_running_loop()
-        if len(rides) > SEATS:
-            loop.call_soon(self._depart, rides[SEATS:], on)
-        task = loop.create_task(self._ride(rides[:SEATS], on))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+    def _arrived(self, _: asyncio.Task[None]) -> None:
+        self._train = None
+        if self._waiting:
+            self._leave()
 
-    async def _ride(self, rides: Sequence[_Ride], on: Standing | None) -> None:
+    async def _ride(self, rides: Sequence[_Ride]) -> None:
         front = self._front
         try:
-            if on is None:
-                raise Unavailable("nothing is known of the log")
-            made = issue_again(front.issuer, on, [(ride.decided, ride.caller) for ride in rides], front.now())
+            made = issue_again(front.issuer, [(ride.on, ride.decided, ride.caller) for ride in rides], front.now())
             await front.issuer.stores.journal.save(*(row for _, row in made))
         except Exception as error:
             for ride in rides:
