@@ -2,8 +2,8 @@
 
 A program that asks for the same token again, while no client, API or key has changed, is answered right from its
 connection: what it may have was decided before (`flows/repeats.py`), so only signing and the audit row are
-left. All that arrive in one turn of the event loop share one transaction, and none is answered before it is
-durable. Everything else, refusals too, goes through the door as ever.
+left. What arrives while one batch is made durable shares the next transaction, and none is answered before
+that is durable. Everything else, refusals too, goes through the door as ever.
 """
 
 from __future__ import annotations
