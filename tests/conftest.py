@@ -22,7 +22,21 @@ def vectors() -> Path:
     folder = Path(os.environ.get("WATCHWORD_VECTORS") or ROOT.parent / "shared" / "vectors")
     if folder.is_dir():
         return folder
-    sentence = f"no test vectors in {folder}: point WATCHWORD_VECTORS at a folder with wycheproof/ and cookbook/"
+    sentence = (
+        f"no test vectors in {folder}: docs/vectors.md says how to get them; WATCHWORD_VECTORS names another folder"
+    )
     if IN_CI:
         pytest.fail(sentence)
     pytest.skip(sentence)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have recorded under `vectors`: how many of the cases of others agree, and which do not."""
+    reports = [
+        report for kind in terminalreporter.stats.values() for report in kind if isinstance(report, pytest.TestReport)
+    ]
+    said = [pair for report in reports if report.when == "call" for pair in report.user_properties]
+    lines = sorted(str(value) for name, value in said if name == "vectors")
+    if lines:
+        terminalreporter.section("vectors of others")
+        terminalreporter.write("\n".join([*lines, ""]))

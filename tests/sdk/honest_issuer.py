@@ -67,6 +67,8 @@ class Issuer:
         """Changes what `/revocations` answers before it is signed."""
         self.inactive: set[str] = set()
         self.metadata_changes: dict[str, object] = {}
+        self.headers: dict[str, str] = {}
+        """More headers of every answer."""
         self.token_answer: tuple[int, dict[str, object]] | None = None
         self.token_delay = 0.0
         self.lifetime = 900
@@ -298,6 +300,8 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Location", issuer.url + "/elsewhere")
             if challenge:
                 self.send_header("WWW-Authenticate", challenge)
+            for name, value in issuer.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 

@@ -6,6 +6,7 @@ WatchwordError
 │   ├── WrongType           another kind of JWT, an unknown `crit`, an `alg` that is not its key's
 │   ├── UnknownKey          no trusted key of that `kid`
 │   ├── BadSignature
+│   ├── BadEncryption       cannot be decrypted; never said why
 │   ├── WrongIssuer
 │   ├── WrongAudience
 │   ├── Expired
@@ -59,6 +60,10 @@ class UnknownKey(InvalidToken):
 
 class BadSignature(InvalidToken):
     """The signature does not belong to these bytes and this key."""
+
+
+class BadEncryption(InvalidToken):
+    """The token cannot be decrypted: one class and one message for every reason (RFC 7516 §11.5)."""
 
 
 class WrongIssuer(InvalidToken):

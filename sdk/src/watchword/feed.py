@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from watchword.errors import CannotDecide, Gap, InvalidFeed, UnknownKey, WatchwordError
@@ -44,7 +44,7 @@ class Feed:
     """Keeps a RevocationSet and its Progress up to date. Runs on the background loop.
 
     `headers` carry the API's credentials, `stale_after` is in seconds, `keys` are the feed's own, and
-    `key_revoked` is awaited when a signing key was revoked.
+    `key_revoked` is called when a signing key was revoked.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Feed:
         progress: Progress,
         clocks: Clocks,
         stale_after: float,
-        key_revoked: Callable[[], Awaitable[None]],
+        key_revoked: Callable[[], None],
     ) -> None:
         self.trouble = ""
         """Why the last question had no answer; empty when it had."""
@@ -80,7 +80,6 @@ class Feed:
         self._suspicion = asyncio.Event()
         self._watchdog: asyncio.Timeout | None = None
         self._stream_trouble = ""
-        self._errands: set[asyncio.Task[None]] = set()
 
     async def ask_for_ever(self) -> None:
         """Ask at once, then whenever it is due; with growing pauses while no answer can be had."""
@@ -212,9 +211,7 @@ class Feed:
     def _apply(self, message: Message) -> None:
         self._known.apply(message)
         if isinstance(message, Snapshot | Delta) and any(entry.kind == "key" for entry in message.entries):
-            errand = asyncio.ensure_future(self._key_revoked())
-            self._errands.add(errand)
-            errand.add_done_callback(self._errands.discard)
+            self._key_revoked()
 
     def _is_due(self, now: Moment) -> bool:
         return self._suspicion.is_set() or self._asked.age(now) >= ANCHOR_EVERY or self._progress.age(now) > self._half

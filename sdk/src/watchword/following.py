@@ -19,11 +19,13 @@ from watchword.keys import KeySource
 from watchword.policy import Opener, Policy
 from watchword.revocations import RevocationSet
 from watchword.wire import loop as background
-from watchword.wire.exchange import basic, body_of, client
+from watchword.wire.exchange import Document, basic, body_of, client, document_of
 from watchword.wire.metadata import Metadata, address_of, read
 
 if TYPE_CHECKING:
     import httpx2
+
+    from watchword.jose.encryption_keys import DecryptionKey
 
 T = TypeVar("T")
 
@@ -40,18 +42,19 @@ _log = logging.getLogger("watchword")
 class Trust:
     """The opener in force. It is replaced when the issuer publishes another longest lifetime."""
 
-    __slots__ = ("opener", "policy")
+    __slots__ = ("_decryption", "opener", "policy")
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, decryption: Mapping[str, DecryptionKey] | None = None) -> None:
         self.policy = policy
-        self.opener = Opener(policy)
+        self.opener = Opener(policy, decryption)
+        self._decryption = decryption
 
     def take(self, keys: Mapping[str, PublicKey], max_lifetime: int) -> None:
         """Trust these keys, and lifetimes up to this many seconds."""
         opener = self.opener
         if max_lifetime != self.policy.max_lifetime:
             self.policy = replace(self.policy, max_lifetime=max_lifetime)
-            opener = Opener(self.policy)
+            opener = Opener(self.policy, self._decryption)
         opener.trust(keys)
         self.opener = opener
 
@@ -64,13 +67,13 @@ class Following:
 
     def __init__(
         self,
-        policy: Policy,
+        trust: Trust,
         credentials: tuple[str, str] | None,
         clocks: Clocks,
         stale_after: float,
         refuse_after: float,
     ) -> None:
-        self.trust = Trust(policy)
+        self.trust = trust
         self.revocations = RevocationSet()
         self.progress = Progress(stale_after)
         self.keys = KeySource(self._fetch_keys, clocks, self._trust_keys)
@@ -78,7 +81,7 @@ class Following:
         self.started = EVER
         """When following began in this process, on the monotonic clock; infinite before."""
         self._feed_keys = KeySource(self._fetch_feed_keys, clocks)
-        self._metadata = Metadata(policy.issuer)
+        self._metadata = Metadata(trust.policy.issuer)
         self._credentials = credentials
         self._headers = basic(credentials)
         self._clocks = clocks
@@ -213,10 +216,15 @@ class Following:
             self.progress,
             self._clocks,
             self._stale_after,
-            self.keys.refresh,
+            self._key_revoked,
         )
 
-    async def _fetch_keys(self) -> bytes:
+    def _key_revoked(self) -> None:
+        """The successor must be known; and who holds a stolen key of the feed must not be believed again."""
+        self.keys.renew()
+        self._feed_keys.renew()
+
+    async def _fetch_keys(self) -> Document:
         """The issuer's key set; its metadata first, which may have changed as well."""
         if self._http is None:
             raise CannotDecide("not following")
@@ -224,12 +232,12 @@ class Following:
         self._metadata = read(await body_of(self._http, address, seconds=FETCH_WITHIN), self._metadata.issuer)
         if self._described is not None:
             self._described.set()
-        return await body_of(self._http, self._metadata.jwks_uri, seconds=FETCH_WITHIN)
+        return await document_of(self._http, self._metadata.jwks_uri, seconds=FETCH_WITHIN)
 
-    async def _fetch_feed_keys(self) -> bytes:
+    async def _fetch_feed_keys(self) -> Document:
         if self._http is None or not self._metadata.feed_jwks_uri:
             raise CannotDecide("the issuer's metadata names no keys for a revocation feed")
-        return await body_of(self._http, self._metadata.feed_jwks_uri, seconds=FETCH_WITHIN, headers=self._headers)
+        return await document_of(self._http, self._metadata.feed_jwks_uri, seconds=FETCH_WITHIN, headers=self._headers)
 
     def _trust_keys(self, keys: Mapping[str, PublicKey]) -> None:
         self.trust.take(keys, self._metadata.max_lifetime)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -13,8 +13,12 @@ from watchword.jose import jws
 from watchword.jose.b64 import b64url, unb64url
 from watchword.jose.jwk import PublicKey
 from watchword.jose.jwt import BAD_BYTES, must_be_unique
+from watchword.jose.kinds import Kind as TokenKind
 
 Kind = Literal["token", "grant", "session", "subject", "client", "key", "issuer"]
+
+# What a database keeps as one number. Anything else would break arithmetic that nobody guards.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 MAX_MESSAGE: Final = 256 * 1024 * 1024
 """Bytes of the largest feed message that is read: a snapshot of some three million entries."""
@@ -27,10 +31,10 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     hit can be alive. The id of kind `issuer` is the empty string.
     """
 
-    seq: int
+    seq: Count
     kind: Kind
     id: str
-    until: int
+    until: Count
 
 
 class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,9 +42,9 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     iss: str
     log: str
-    seq: int
+    seq: Count
     head: str
-    time: int
+    time: Count
     entries: tuple[Entry, ...]
     nonce: str = ""
 
@@ -50,11 +54,11 @@ class Delta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     iss: str
     log: str
-    after: int
+    after: Count
     prev: str
-    seq: int
+    seq: Count
     head: str
-    time: int
+    time: Count
     entries: tuple[Entry, ...]
     nonce: str = ""
 
@@ -64,18 +68,18 @@ class Heartbeat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     iss: str
     log: str
-    seq: int
+    seq: Count
     head: str
-    time: int
+    time: Count
     nonce: str = ""
 
 
 Message = Snapshot | Delta | Heartbeat
 
-TYPES: Final[Mapping[str, type[Snapshot] | type[Delta] | type[Heartbeat]]] = {
-    "watchword-snapshot+jwt": Snapshot,
-    "watchword-delta+jwt": Delta,
-    "watchword-heartbeat+jwt": Heartbeat,
+TYPES: Final[Mapping[TokenKind, type[Snapshot] | type[Delta] | type[Heartbeat]]] = {
+    TokenKind.FEED_SNAPSHOT: Snapshot,
+    TokenKind.FEED_DELTA: Delta,
+    TokenKind.FEED_HEARTBEAT: Heartbeat,
 }
 
 
@@ -102,7 +106,7 @@ def seal(message: Message, sign: Callable[[bytes], str]) -> str:
     return sign(msgspec.json.encode(message))
 
 
-def type_of(message: type[Message]) -> str:
+def type_of(message: type[Message]) -> TokenKind:
     """The `typ` that a message class travels under."""
     return next(typ for typ, kind in TYPES.items() if kind is message)
 
@@ -114,7 +118,7 @@ def unseal(text: bytes, keys: Mapping[str, PublicKey], issuer: str) -> Message:
     """
     try:
         typ, payload = jws.verify(text, keys, TYPES.keys(), MAX_MESSAGE)
-        message = msgspec.json.decode(payload, type=TYPES[typ])
+        message = msgspec.json.decode(payload, type=TYPES[TokenKind(typ)])
         if msgspec.json.encode(message) != payload:  # not as `seal` writes it: a member may hide behind its twin
             must_be_unique(payload)
     except (WatchwordError, *BAD_BYTES) as error:
@@ -129,8 +133,9 @@ def unseal(text: bytes, keys: Mapping[str, PublicKey], issuer: str) -> Message:
 
 
 def _must_join(delta: Delta) -> None:
-    numbers = [entry.seq for entry in delta.entries]
-    if numbers != list(range(delta.after + 1, delta.seq + 1)):
+    # Counted, not compared with a range: that would be as long as the message claims to be, not as long as it is.
+    is_whole = len(delta.entries) == delta.seq - delta.after
+    if not is_whole or any(entry.seq != number for number, entry in enumerate(delta.entries, delta.after + 1)):
         raise InvalidFeed("delta whose entries do not run from `after` to `seq`")
     try:
         head = chain(unb64url(delta.prev), delta.entries)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
@@ -28,14 +28,19 @@ from watchword.errors import (
 )
 from watchword.jose.b64 import unb64url
 from watchword.jose.jwk import PublicKey
-from watchword.jose.jws import read_header, segments
+from watchword.jose.jws import must_be_strict, read_header, segments
 from watchword.jose.jwt import BAD_BYTES, claims
+from watchword.jose.kinds import Kind
+
+if TYPE_CHECKING:
+    from watchword.jose.encryption_keys import DecryptionKey
 
 MAX_TOKEN: Final = 16 * 1024
 """Bytes of the longest token that is looked at."""
-ACCESS_TOKEN: Final = frozenset(("at+jwt", "application/at+jwt"))
+ACCESS_TOKEN: Final = frozenset((Kind.ACCESS_TOKEN.value, f"application/{Kind.ACCESS_TOKEN}"))
 """The two spellings of the access token's type (RFC 9068 §2.1), compared without regard to case."""
 
+_DOTS_OF_JWE: Final = 4
 _MAX_HEADERS: Final = 256  # genuine headers differ by key only, so a few are all there ever are
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -141,8 +146,19 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
         return f"Principal(subject={self.subject!r}, client_id={self.client_id!r}, scopes={sorted(self.scopes)!r})"
 
 
-class Verified(msgspec.Struct, frozen=True, gc=False):
-    """A token that `Opener.open` has accepted, with what `Opener.still` asks again."""
+class Trusted(NamedTuple):
+    """Keys, and the headers that were found good under exactly these keys: one value, so that both change as one."""
+
+    keys: Mapping[str, PublicKey]
+    headers: dict[bytes, PublicKey]
+
+
+class Verified(msgspec.Struct, gc=False):
+    """A token that `Opener.open` has accepted, with what `Opener.still` asks again.
+
+    `trusted` and `mark` say on what it was last found good: while the opener's and the revocation set's are the
+    same objects, only time can have changed the answer.
+    """
 
     principal: Principal
     key: PublicKey
@@ -150,17 +166,23 @@ class Verified(msgspec.Struct, frozen=True, gc=False):
     """From this second on it holds: the later of `nbf` and `iat`, less leeway."""
     ends: float
     """At this second it no longer holds: `exp` plus leeway."""
+    trusted: Trusted | None = None
+    mark: object = None
 
 
 class Opener:
-    """Opens access tokens under one policy. Safe to use from any number of threads."""
+    """Opens access tokens under one policy. Safe to use from any number of threads.
 
-    __slots__ = ("_policy", "_trusted")
+    With decryption keys it opens encrypted ones as well. What is inside must be a signed access token all the same.
+    """
 
-    def __init__(self, policy: Policy) -> None:
+    __slots__ = ("_decryption", "_policy", "trusted")
+
+    def __init__(self, policy: Policy, decryption: Mapping[str, DecryptionKey] | None = None) -> None:
+        self.trusted = Trusted({}, {})
+        """Another object with every `trust`."""
         self._policy = policy
-        # Keys, and headers that were found good under exactly these keys. One attribute, so both change as one.
-        self._trusted: tuple[Mapping[str, PublicKey], dict[bytes, PublicKey]] = ({}, {})
+        self._decryption = decryption
 
     def trust(self, keys: Mapping[str, PublicKey]) -> None:
         """Trust these keys, and no others, from now on.
@@ -168,26 +190,30 @@ class Opener:
         A key that was trusted before stays the same object, so that tokens opened with it stay good in `still`.
         Raises Misconfigured for anything but public keys: a secret shared with a client signs no access tokens.
         """
-        known, _ = self._trusted
+        known = self.trusted.keys
         if not all(isinstance(key, PublicKey) for key in keys.values()):
             raise Misconfigured("access tokens are verified with public keys only")
         kept = {key.kid: known[key.kid] if known.get(key.kid) == key else key for key in keys.values()}
-        self._trusted = (kept, {})
+        self.trusted = Trusted(kept, {})
 
     def open(self, token: str, now: float) -> Verified:
         """Verify a token completely, but for revocation. `now` is in seconds since 1970.
 
-        The order is header (`typ`, key, `alg`, no extensions), signature, `iss`, `aud`, `exp`, `nbf`, `iat`,
-        lifetime, `cnf`. Raises a subclass of InvalidToken, and nothing else whatever the token.
+        The order is decryption, header (`typ`, key, `alg`, no extensions), signature, `iss`, `aud`, `exp`, `nbf`,
+        `iat`, lifetime, `cnf`. Raises a subclass of InvalidToken, and nothing else whatever the token.
         """
         if not isinstance(token, str):
             raise Malformed("not a token")
-        header, payload, signed, signature = segments(token, MAX_TOKEN)
-        keys, headers = self._trusted
+        text: str | bytes = token
+        if self._decryption is not None and token.count(".") == _DOTS_OF_JWE:
+            text = _decrypted(token, self._decryption, self._policy)
+        header, payload, signed, signature = segments(text, MAX_TOKEN)
+        keys, headers = self.trusted
         key = headers.get(header)
         if key is None:
             _, key = read_header(header, keys, self._policy.types)
             key.verify(signed, unb64url(signature))
+            must_be_strict(header)
             if len(headers) < _MAX_HEADERS:  # only now: what is remembered was signed by the trusted key
                 headers[header] = key
         else:
@@ -202,10 +228,17 @@ class Opener:
         policy comes a new Opener and an empty cache.
         """
         key = verified.key
-        if self._trusted[0].get(key.kid) is not key:
+        if self.trusted.keys.get(key.kid) is not key:
             raise UnknownKey("the key is no longer trusted")
         if not verified.starts <= now < verified.ends:
             _refuse_now(verified.ends, now)
+
+
+def _decrypted(token: str, keys: Mapping[str, DecryptionKey], policy: Policy) -> bytes:
+    """The nested JWT (RFC 7519 §5.2). Decryption proves nothing: whoever knows the public key can encrypt."""
+    from watchword.jose.jwe import decrypt  # only here: it needs joserfc, which not everybody has
+
+    return decrypt(token, keys, policy.types, MAX_TOKEN)[1]
 
 
 def _read(payload: bytes) -> _Claims:
@@ -227,8 +260,7 @@ def _admit(payload: bytes, key: PublicKey, policy: Policy, now: float) -> Verifi
     """Judge the claims of a token whose signature is good."""
     found = _read(payload)
     issued_at, expires_at = found.iat, found.exp
-    starts = (issued_at if issued_at >= found.nbf else found.nbf) - policy.leeway
-    ends = expires_at + policy.leeway
+    starts, ends = _window(issued_at if issued_at >= found.nbf else found.nbf, expires_at, policy.leeway)
     if found.iss != policy.issuer:
         raise WrongIssuer("iss is not the issuer that is trusted")
     if found.aud != policy.audience:
@@ -268,7 +300,13 @@ def _principal(found: _Claims, kid: str, payload: bytes, policy: Policy) -> Prin
     )
 
 
-# Thousands of cached principals share a few combinations, so each is kept once.
+# Thousands of cached tokens share a few of these values, so each is kept once: what is one object stays near the
+# processor, and asking a cached token again waits for memory less.
+@lru_cache(maxsize=4096)
+def _window(begins: float, expires: float, leeway: int) -> tuple[float, float]:
+    return begins - leeway, expires + leeway
+
+
 @lru_cache(maxsize=1024)
 def _scopes(scope: str) -> frozenset[str]:
     scopes = frozenset(scope.split(" ") if scope else ())

@@ -24,7 +24,7 @@ class RevocationSet:
     # fmt: off
     __slots__ = (
         "_below", "_clients", "_due", "_grants", "_issuer", "_keys", "_sessions", "_subjects", "_tokens", "_until",
-        "head", "log", "seq", "time",
+        "head", "log", "mark", "seq", "time",
     )
     # fmt: on
 
@@ -34,6 +34,8 @@ class RevocationSet:
         self.head = ""
         self.time = 0
         """The newest signed time at which the log ended at `seq`, in milliseconds since 1970."""
+        self.mark = object()
+        """Another object as soon as there is a new entry: what was alive under the same one still is."""
         self._until: dict[Kind, dict[str, int]] = {kind: {} for kind in _NAMED}
         self._below: dict[Kind, dict[str, int]] = {"subject": {}, "client": {}}
         self._issuer = 0
@@ -87,6 +89,8 @@ class RevocationSet:
                 self._take_delta(message)
             case Heartbeat():
                 self._must_agree(message)
+        if not isinstance(message, Heartbeat) and message.entries:
+            self.mark = object()  # after the entries: who reads the old mark asks before they are there
         if message.seq == self.seq:  # a node that lags behind what is known here proves nothing about now
             self.time = max(self.time, message.time)
 

@@ -9,9 +9,18 @@ from collections.abc import Coroutine, Generator, Mapping
 from concurrent.futures import CancelledError
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from watchword.errors import BadLifetime, Blind, CannotDecide, InvalidToken, Misconfigured, Revoked, UnknownKey
+from watchword.errors import (
+    BadLifetime,
+    Blind,
+    CannotDecide,
+    InvalidKey,
+    InvalidToken,
+    Misconfigured,
+    Revoked,
+    UnknownKey,
+)
 from watchword.following import Following, Trust
 from watchword.freshness import Clocks, Freshness, offline
 from watchword.introspection import WITHIN
@@ -19,6 +28,10 @@ from watchword.jose.jwk import key_set
 from watchword.policy import Policy, Principal, Verified
 from watchword.revocations import RevocationSet
 from watchword.wire.metadata import checked_issuer
+
+if TYPE_CHECKING:
+    from watchword.jose.encryption_keys import DecryptionKey
+    from watchword.log import Kind
 
 READY_WITHIN: Final = 5.0
 """Seconds after the start for which a first verify waits for keys and the revocation log."""
@@ -40,7 +53,8 @@ class Verifier:
 
     Online, everything is learned from the issuer: `credentials` are the API's (client_id, client_secret); without
     them nothing is introspected, and the feed must be public. With `jwks`, a JWK set, it works offline on exactly
-    these keys: no network, no feed, no thread.
+    these keys: no network, no feed, no thread. With `decryption_jwks`, a JWK set of the API's private keys, it also
+    opens encrypted tokens (`pip install watchword[jwe]`).
 
     Younger than `stale_after`, the revocation feed decides. After that the issuer is asked, and from
     `refuse_after` on CannotDecide is raised. Nothing is started before the first verify or `with`; after a fork
@@ -54,6 +68,7 @@ class Verifier:
         audience: str,
         credentials: tuple[str, str] | None = None,
         jwks: Mapping[str, object] | None = None,
+        decryption_jwks: Mapping[str, object] | None = None,
         leeway: timedelta = timedelta(seconds=5),
         stale_after: timedelta = timedelta(seconds=10),
         refuse_after: timedelta = timedelta(seconds=60),
@@ -67,16 +82,25 @@ class Verifier:
         self._old: dict[str, Verified] = {}
         self._may_ask = credentials is not None
         policy = Policy(issuer, audience, int(leeway.total_seconds()))
+        decryption = _decryption_keys(decryption_jwks)
         self._following: Following | None = None
         if jwks is not None:
             if credentials is not None:
                 raise Misconfigured("give jwks (offline, on fixed keys) or credentials (online), not both")
-            self._trust, self._revocations, self._progress = _fixed(policy, jwks), RevocationSet(), offline()
+            self._trust, self._revocations, self._progress = (
+                _fixed(policy, jwks, decryption),
+                RevocationSet(),
+                offline(),
+            )
             return
         if not timedelta(0) < stale_after < refuse_after:
             raise Misconfigured("stale_after must be more than nothing and less than refuse_after")
         following = Following(
-            policy, _checked(credentials), self._clocks, stale_after.total_seconds(), refuse_after.total_seconds()
+            Trust(policy, decryption),
+            _checked(credentials),
+            self._clocks,
+            stale_after.total_seconds(),
+            refuse_after.total_seconds(),
         )
         self._following = following
         self._trust, self._revocations, self._progress = following.trust, following.revocations, following.progress
@@ -149,31 +173,51 @@ class Verifier:
     def _at_once(self, token: str) -> Principal | None:
         """The principal of a token while the feed is fresh: nearly every call ends here.
 
-        At a token seen before, every question that may have changed is asked again: times, trust in the key,
-        freshness, revocation. None sends the caller the long way, where something may have to be waited for, or
-        is wrong and is said.
+        Of a token seen before, everything that can have changed is asked: time, freshness, whether another key set
+        or a revocation has come since it was last found good. None sends the caller the long way, where something
+        may have to be waited for, or is wrong and is said.
         """
         now, progress = self._wall(), self._progress
         if now >= progress.fresh_wall or self._monotonic() >= progress.fresh_monotonic:
             return None
-        opener = self._trust.opener
         try:
-            verified = self._young.get(token) or self._old.get(token)
+            verified = self._young.get(token)
+        except TypeError:
+            return None
+        if (
+            verified is not None
+            and verified.mark is self._revocations.mark
+            and verified.trusted is self._trust.opener.trusted
+            and verified.starts <= now < verified.ends
+        ):
+            return verified.principal
+        return self._judge(token, verified, now)
+
+    def _judge(self, token: str, young: Verified | None, now: float) -> Principal | None:
+        """As `_at_once`, with every question asked: of a token that is new here, or after something has changed."""
+        # Both are read before any question: what comes meanwhile is noticed at the next call.
+        opener, mark = self._trust.opener, self._revocations.mark
+        trusted = opener.trusted
+        try:
+            verified = young or self._old.get(token)
             if verified is not None:
                 opener.still(verified, now)
-        except (TypeError, InvalidToken):
+        except InvalidToken:
             return None
         if verified is None:
             try:
                 verified = opener.open(token, now)
             except (UnknownKey, BadLifetime):
                 return None
-        one = verified.principal
-        if self._revocations.kills(one.token_id, one.key_id, one.rev, one.subject, one.client_id, one.sid, one.gid):
+        if self._killed(verified.principal):
             return None
-        if token not in self._young:
+        verified.trusted, verified.mark = trusted, mark
+        if young is None:
             self._remember(token, verified)
-        return one
+        return verified.principal
+
+    def _killed(self, one: Principal) -> Kind | None:
+        return self._revocations.kills(one.token_id, one.key_id, one.rev, one.subject, one.client_id, one.sid, one.gid)
 
     def _decide(self, token: str) -> Decision:
         following = self._following
@@ -226,7 +270,7 @@ class Verifier:
             )
 
     def _must_live(self, one: Principal) -> None:
-        kind = self._revocations.kills(one.token_id, one.key_id, one.rev, one.subject, one.client_id, one.sid, one.gid)
+        kind = self._killed(one)
         if kind is not None:
             raise Revoked(f"revoked by an entry of kind {kind}")
 
@@ -269,11 +313,26 @@ class Verifier:
             future.cancel()
 
 
-def _fixed(policy: Policy, jwks: Mapping[str, object]) -> Trust:
+def _decryption_keys(jwks: Mapping[str, object] | None) -> Mapping[str, DecryptionKey] | None:
+    """The API's private keys; a broken one is the program's own mistake."""
+    if jwks is None:
+        return None
+    from watchword.jose.jwe import decryption_key_set  # only here: it needs joserfc, which not everybody has
+
+    try:
+        keys = decryption_key_set(jwks)
+    except InvalidKey as error:
+        raise Misconfigured(f"decryption_jwks: {error}") from error
+    if not keys:
+        raise Misconfigured("decryption_jwks holds no key")
+    return keys
+
+
+def _fixed(policy: Policy, jwks: Mapping[str, object], decryption: Mapping[str, DecryptionKey] | None) -> Trust:
     keys = key_set(jwks)
     if not keys:
         raise Misconfigured("jwks holds no key that can verify tokens")
-    trust = Trust(policy)
+    trust = Trust(policy, decryption)
     trust.take(keys, policy.max_lifetime)
     return trust
 

@@ -14,7 +14,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from tests.sdk.minting import ASYMMETRIC, changed, key
 from watchword.errors import BadSignature, InvalidKey
 from watchword.jose.b64 import b64url, unb64url
-from watchword.jose.jwk import PublicKey, SigningKey, key_set, public_key, secret_key, thumbprint
+from watchword.jose.jwk import (
+    PublicKey,
+    SigningKey,
+    key_set,
+    public_key,
+    secret_key,
+    shared_key,
+    shared_key_set,
+    thumbprint,
+)
 from watchword.jose.weak import _ROCA_PRIMES, rsa_fault
 
 
@@ -220,6 +229,66 @@ def test_a_secret_is_for_hmac_and_as_long_as_the_hash(secret: bytes, alg: str) -
     """RFC 7518 §3.2."""
     with pytest.raises(InvalidKey):
         secret_key(secret, alg, "c")
+
+
+OCT: dict[str, object] = {"kty": "oct", "k": b64url(bytes(range(32))), "alg": "HS256", "kid": "c", "use": "sig"}
+
+
+def test_a_secret_is_read_from_its_jwk() -> None:
+    """RFC 7518 §6.4; by its own words or by the argument's, and named by its thumbprint where it has no name."""
+    found = shared_key(OCT)
+    assert (found.kid, found.alg) == ("c", "HS256")
+    found.verify(b"text", secret_key(bytes(range(32)), "HS256", "c").sign(b"text"))
+    bare = {name: OCT[name] for name in ("kty", "k")}
+    assert shared_key(bare, "HS256").kid == thumbprint(OCT)
+    assert shared_key({**OCT, "key_ops": ["sign", "verify"]}, "HS256") == found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kty": "EC"},
+        {"kty": None},
+        {"alg": "HS384"},
+        {"alg": "ES256"},
+        {"alg": "A256KW"},
+        {"alg": 256},
+        {"use": "enc"},
+        {"key_ops": ["sign"]},
+        {"key_ops": ["verify", "encrypt"]},
+        {"kid": ""},
+        {"k": b64url(bytes(31))},
+        {"k": b64url(bytes(32)) + "="},
+        {"k": None},
+        {"k": ""},
+    ],
+)
+def test_a_secret_that_contradicts_itself_is_refused(change: dict[str, object]) -> None:
+    """By the rules for public keys; and no word of the secret is in the refusal or behind it."""
+    jwk = {**OCT, **change}
+    with pytest.raises(InvalidKey) as refusal:
+        shared_key(jwk)
+    assert str(OCT["k"]) not in f"{refusal.value}{refusal.value.__cause__}"
+    with pytest.raises(InvalidKey):
+        shared_key_set({"keys": [OCT, {**jwk, "kid": "d"} if "kid" not in change else jwk]})
+
+
+def test_a_secret_without_an_algorithm_or_with_two_is_refused() -> None:
+    """What it is for never comes from its length."""
+    with pytest.raises(InvalidKey):
+        shared_key({name: value for name, value in OCT.items() if name != "alg"})
+    with pytest.raises(InvalidKey):
+        shared_key(OCT, "HS512")
+
+
+def test_a_set_of_secrets_is_whole_or_refused() -> None:
+    """It is the reader's own: a public key among them, or two of one name, is a mistake."""
+    assert list(shared_key_set({"keys": [OCT, {**OCT, "kid": "d"}]})) == ["c", "d"]
+    assert shared_key_set({"keys": []}) == {}
+    for document in ({}, {"keys": {}}, {"keys": [OCT, OCT]}, {"keys": [OCT, EC]}, {"keys": [OCT, None]}):
+        with pytest.raises(InvalidKey):
+            shared_key_set(document)
+    assert key_set({"keys": [OCT, EC]}).keys() == {EC["kid"]}
 
 
 def test_a_private_key_must_fit_its_algorithm() -> None:

@@ -16,10 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from watchword.errors import InvalidKey, WatchwordError
 from watchword.jose.algorithms import ALGORITHMS, OF_CURVE, Algorithm, Check, Sign
 from watchword.jose.b64 import b64url, unb64url
-from watchword.jose.weak import ed25519_fault, rsa_fault
+from watchword.jose.members import CURVES, PRIVATE, public_members, read_ec, read_ed25519, read_kid, read_rsa, read_text
 
-MAX_KID: Final = 256
-"""Characters of the longest key id."""
 RSA_NEW_BITS: Final = 2048
 """Modulus length of the RSA keys that are made here."""
 
@@ -29,12 +27,6 @@ _THUMBPRINT: Final[Mapping[str, tuple[str, ...]]] = {
     "RSA": ("e", "kty", "n"),
     "oct": ("k", "kty"),
 }
-_CURVES: Final[Mapping[str, ec.EllipticCurve]] = {
-    "P-256": ec.SECP256R1(),
-    "P-384": ec.SECP384R1(),
-    "P-521": ec.SECP521R1(),
-}
-_PRIVATE: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"))
 _SIGNATURE_OPS: Final = frozenset(("sign", "verify"))
 
 
@@ -52,7 +44,7 @@ class PublicKey:
 
 @dataclass(frozen=True, slots=True)
 class SecretKey:
-    """A shared secret of a client that signs with its own: HMAC, never in a key set, never for access tokens."""
+    """A shared secret of a client that signs with its own: HMAC, never published, never for access tokens."""
 
     kid: str
     alg: str
@@ -78,7 +70,7 @@ class SigningKey:
         if row.kty == "RSA":
             return _signing_key(rsa.generate_private_key(65537, RSA_NEW_BITS), row)
         if row.kty == "EC":
-            return _signing_key(ec.generate_private_key(_CURVES[str(row.crv)]), row)
+            return _signing_key(ec.generate_private_key(CURVES[str(row.crv)]), row)
         return _signing_key(ed25519.Ed25519PrivateKey.generate(), row)
 
     @staticmethod
@@ -111,13 +103,15 @@ def public_key(jwk: Mapping[str, object], alg: str | None = None) -> PublicKey:
     agree. Raises InvalidKey for anything weak, contradictory, private, symmetric or unknown.
     """
     row = _algorithm_of(jwk, alg)
+    if not PRIVATE.isdisjoint(jwk):
+        raise InvalidKey("private key where a public one is due")
     _must_be_for_signatures(jwk)
     try:
         key = _READERS[row.kty](jwk)
         name = thumbprint(jwk)
     except (WatchwordError, ValueError, UnsupportedAlgorithm) as error:
         raise InvalidKey(f"broken {row.kty} key: {error}") from error
-    return PublicKey(_kid(jwk, name), row.name, name, MappingProxyType(dict(jwk)), row.checker(key, row.hash))
+    return PublicKey(read_kid(jwk, name), row.name, name, MappingProxyType(dict(jwk)), row.checker(key, row.hash))
 
 
 def secret_key(secret: bytes, alg: str, kid: str) -> SecretKey:
@@ -130,19 +124,45 @@ def secret_key(secret: bytes, alg: str, kid: str) -> SecretKey:
     return SecretKey(kid, alg, row.checker(secret, row.hash), row.signer(secret, row.hash))
 
 
+def shared_key(jwk: Mapping[str, object], alg: str | None = None) -> SecretKey:
+    """An HMAC key from its JWK (RFC 7518 §6.4), for who holds the secret on purpose: never from what others publish.
+
+    The algorithm is the JWK's `alg` or the argument; where both speak they must agree. A JWK without `kid` is named
+    by its thumbprint. Raises InvalidKey for anything short, contradictory or not `oct`.
+    """
+    names = {*([read_text(jwk, "alg")] if "alg" in jwk else []), *([alg] if alg is not None else [])}
+    if len(names) != 1 or jwk.get("kty") != "oct":
+        raise InvalidKey("not an oct key of one algorithm")
+    _must_be_for_signatures(jwk)
+    try:
+        secret, name = unb64url(read_text(jwk, "k")), thumbprint(jwk)
+    except WatchwordError:
+        raise InvalidKey("broken oct key") from None  # no word of a secret, not even how it is broken
+    return secret_key(secret, names.pop(), read_kid(jwk, name))
+
+
+def shared_key_set(document: Mapping[str, object]) -> dict[str, SecretKey]:
+    """The HMAC keys of a set that has nothing else, by `kid`. It is the reader's own: one bad member spoils it.
+
+    Raises InvalidKey, also for two secrets of one `kid`.
+    """
+    members = _members(document)
+    keys = {key.kid: key for key in map(shared_key, members)}
+    if len(keys) != len(members):
+        raise InvalidKey("two secrets of one kid")
+    return keys
+
+
 def key_set(document: Mapping[str, object]) -> dict[str, PublicKey]:
     """The usable signature keys of a JWKS by `kid` (RFC 7517 §5).
 
     A member that is broken, exotic, symmetric, for encryption, or a second of its `kid` is left out and costs
     the others nothing. Raises InvalidKey when the document is no JWKS at all.
     """
-    members = document.get("keys") if isinstance(document, Mapping) else None
-    if not isinstance(members, list):
-        raise InvalidKey("not a JWK set")
     keys: dict[str, PublicKey] = {}
-    for member in members:
+    for member in _members(document):
         try:
-            key = public_key(member if isinstance(member, dict) else {})
+            key = public_key(member)
         except InvalidKey:
             continue
         keys.setdefault(key.kid, key)
@@ -154,13 +174,20 @@ def thumbprint(jwk: Mapping[str, object]) -> str:
     members = _THUMBPRINT.get(str(jwk.get("kty")))
     if members is None:
         raise InvalidKey("unknown kty")
-    text = msgspec.json.encode({name: _text(jwk, name) for name in members})
+    text = msgspec.json.encode({name: read_text(jwk, name) for name in members})
     return b64url(hashlib.sha256(text).digest())
 
 
+def _members(document: Mapping[str, object]) -> list[dict[str, object]]:
+    members = document.get("keys") if isinstance(document, Mapping) else None
+    if not isinstance(members, list):
+        raise InvalidKey("not a JWK set")
+    return [member if isinstance(member, dict) else {} for member in members]
+
+
 def _algorithm_of(jwk: Mapping[str, object], wanted: str | None) -> Algorithm:
-    said = [_text(jwk, "alg")] if "alg" in jwk else []
-    implied = [OF_CURVE.get(_text(jwk, "crv"), "")] if "crv" in jwk else []
+    said = [read_text(jwk, "alg")] if "alg" in jwk else []
+    implied = [OF_CURVE.get(read_text(jwk, "crv"), "")] if "crv" in jwk else []
     names = {*said, *implied, *([wanted] if wanted is not None else [])}
     if len(names) != 1:
         raise InvalidKey("no algorithm for the key, or contradicting ones")
@@ -178,8 +205,6 @@ def _asymmetric(alg: str) -> Algorithm:
 
 
 def _must_be_for_signatures(jwk: Mapping[str, object]) -> None:
-    if not _PRIVATE.isdisjoint(jwk):
-        raise InvalidKey("private key where a public one is due")
     if jwk.get("use", "sig") != "sig":
         raise InvalidKey("key is not for signatures")
     ops = jwk.get("key_ops", ["verify"])
@@ -189,61 +214,10 @@ def _must_be_for_signatures(jwk: Mapping[str, object]) -> None:
         raise InvalidKey("key_ops does not say that the key verifies, or says more")
 
 
-def _kid(jwk: Mapping[str, object], otherwise: str) -> str:
-    kid = jwk.get("kid", otherwise)
-    if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID:
-        raise InvalidKey("kid is not a string of a sensible length")
-    return kid
-
-
-def _text(jwk: Mapping[str, object], name: str) -> str:
-    value = jwk.get(name)
-    if not isinstance(value, str):
-        raise InvalidKey(f"{name} is missing or not a string")
-    return value
-
-
-def _uint(jwk: Mapping[str, object], name: str) -> int:
-    """A Base64urlUInt: big-endian, at least one octet, no leading zero (RFC 7518 §2)."""
-    data = unb64url(_text(jwk, name))
-    if not data or data[0] == 0:
-        raise InvalidKey(f"{name} is not in its shortest form")
-    return int.from_bytes(data, "big")
-
-
-def _octets(jwk: Mapping[str, object], name: str, size: int) -> bytes:
-    data = unb64url(_text(jwk, name))
-    if len(data) != size:
-        raise InvalidKey(f"{name} has a wrong length")
-    return data
-
-
-def _read_rsa(jwk: Mapping[str, object]) -> rsa.RSAPublicKey:
-    n, e = _uint(jwk, "n"), _uint(jwk, "e")
-    if fault := rsa_fault(n, e):
-        raise InvalidKey(fault)
-    return rsa.RSAPublicNumbers(e, n).public_key()
-
-
-def _read_ec(jwk: Mapping[str, object]) -> ec.EllipticCurvePublicKey:
-    curve = _CURVES[_text(jwk, "crv")]
-    size = (curve.key_size + 7) // 8
-    # from_encoded_point refuses what is not on the curve.
-    point = b"\x04" + _octets(jwk, "x", size) + _octets(jwk, "y", size)
-    return ec.EllipticCurvePublicKey.from_encoded_point(curve, point)
-
-
-def _read_okp(jwk: Mapping[str, object]) -> ed25519.Ed25519PublicKey:
-    point = _octets(jwk, "x", 32)
-    if fault := ed25519_fault(point):
-        raise InvalidKey(fault)
-    return ed25519.Ed25519PublicKey.from_public_bytes(point)
-
-
 _READERS: Final[Mapping[str, Callable[[Mapping[str, object]], Any]]] = {
-    "RSA": _read_rsa,
-    "EC": _read_ec,
-    "OKP": _read_okp,
+    "RSA": read_rsa,
+    "EC": read_ec,
+    "OKP": read_ed25519,
 }
 
 
@@ -254,17 +228,6 @@ def _signing_key(private: object, row: Algorithm) -> SigningKey:
 
 
 def _public_members(private: object) -> dict[str, str]:
-    if isinstance(private, rsa.RSAPrivateKey):
-        numbers = private.public_key().public_numbers()
-        return {"kty": "RSA", "n": _unsigned(numbers.n), "e": _unsigned(numbers.e)}
-    if isinstance(private, ec.EllipticCurvePrivateKey):
-        point, size = private.public_key().public_numbers(), (private.key_size + 7) // 8
-        crv = next((name for name, curve in _CURVES.items() if curve.name == private.curve.name), "")
-        return {"kty": "EC", "crv": crv, "x": _unsigned(point.x, size), "y": _unsigned(point.y, size)}
-    if isinstance(private, ed25519.Ed25519PrivateKey):
-        return {"kty": "OKP", "crv": "Ed25519", "x": b64url(private.public_key().public_bytes_raw())}
+    if isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
+        return public_members(private.public_key())
     raise InvalidKey("a private key of an unknown kind")
-
-
-def _unsigned(number: int, size: int = 0) -> str:
-    return b64url(number.to_bytes(size or (number.bit_length() + 7) // 8, "big"))

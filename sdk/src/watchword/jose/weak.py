@@ -16,6 +16,7 @@ _ROCA_PRIMES: Final = (
 )
 _P: Final = 2**255 - 19
 _D: Final = -121665 * pow(121666, -1, _P) % _P
+_A: Final = 486662
 
 
 def rsa_fault(n: int, e: int) -> str | None:
@@ -59,3 +60,20 @@ def _has_small_order(square: int, y: int) -> bool:
         y = numerator * pow(denominator, -1, _P) % _P
         square = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
     return y == 1
+
+
+def x25519_fault(x: bytes) -> str | None:
+    """What is wrong with an X25519 u-coordinate (RFC 7748 §5, §6.1), or None.
+
+    RFC 7748 reads a coordinate of 2^255 - 19 or more as its remainder; here a key has one spelling, and so one name.
+    """
+    u = int.from_bytes(x, "little")
+    if u >= _P:
+        return "X25519 coordinate is not in canonical form"
+    over, under = u, 1
+    for _ in range(3):
+        # Doubling on the curve or its twist, as a fraction: infinity, which is what a small order reaches, is n/0.
+        square, cross = over * over % _P, over * under % _P
+        rest = under * under % _P
+        over, under = (square - rest) ** 2 % _P, 4 * cross * (square + _A * cross + rest) % _P
+    return None if under else "X25519 point has a small order: everybody knows what is agreed with it"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_plus
 
@@ -17,6 +19,17 @@ if TYPE_CHECKING:
 CONNECT: Final = 5.0
 """Seconds until a connection must stand."""
 HEADERS: Final = {"User-Agent": "watchword", "Accept-Encoding": "identity"}
+
+_MAX_AGE: Final = re.compile(r'(?:^|[\s,])max-age="?([0-9]{1,9})"?(?=[\s,]|$)', re.IGNORECASE)
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What lies at an address, and for how many seconds more its server calls it fresh; None when it does not say."""
+
+    body: bytes
+    fresh_for: float | None = None
 
 
 def basic(credentials: tuple[str, str] | None) -> dict[str, str]:
@@ -56,6 +69,25 @@ async def body_of(
 
     Raises CannotDecide with a message for the log for everything else.
     """
+    return (await _exchange(http, url, seconds, headers, params, form, limit)).body
+
+
+async def document_of(
+    http: httpx2.AsyncClient, url: str, *, seconds: float, headers: Mapping[str, str] | None = None
+) -> Document:
+    """As `body_of`, with what the answer says of its age (RFC 9111 §4.2)."""
+    return await _exchange(http, url, seconds, headers, None, None, MAX_DOCUMENT)
+
+
+async def _exchange(
+    http: httpx2.AsyncClient,
+    url: str,
+    seconds: float,
+    headers: Mapping[str, str] | None,
+    params: Mapping[str, str] | None,
+    form: Mapping[str, str] | None,
+    limit: int,
+) -> Document:
     import httpx2
 
     method = "GET" if form is None else "POST"
@@ -65,7 +97,7 @@ async def body_of(
             http.stream(method, url, headers=headers, params=params, data=form) as response,
         ):
             must_be_good(response)
-            return await _read(response, limit)
+            return Document(await _read(response, limit), fresh_for(response.headers))
     except TimeoutError as error:
         raise CannotDecide(f"{url} did not answer within {seconds:g} s") from error
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
@@ -95,3 +127,13 @@ async def _read(response: httpx2.Response, limit: int) -> bytes:
             raise CannotDecide(f"{response.url.copy_with(query=None)} answered with more than {limit} bytes")
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def fresh_for(headers: Mapping[str, str]) -> float | None:
+    """Seconds for which an answer may still be kept, `max-age` less `Age`; None when it does not say."""
+    ages = [int(age) for age in _MAX_AGE.findall(headers.get("cache-control", ""))]
+    if not ages:
+        return None
+    spent = headers.get("age", "0")
+    # RFC 9111 §4.2.1: of several the strictest, since one of them is an error.
+    return min(ages) - (int(spent) if _SECONDS.fullmatch(spent) else 0)
