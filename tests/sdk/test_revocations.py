@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from itertools import product
+from collections.abc import Iterator
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
@@ -311,3 +312,38 @@ def test_readers_see_a_dead_token_dead_while_the_log_moves_on() -> None:
     for reader in readers:
         reader.join()
     assert set(seen) == {"token"}
+
+
+def test_the_mark_tells_that_something_may_have_died() -> None:
+    """Who found a token alive under a mark need not ask again under the same one."""
+    entries = history(3)
+    revoked = knowing(snapshot(entries[:2]))
+    marks = [revoked.mark]
+    for message in (beat(entries[:2]), delta(entries[:2], 2), delta(entries, 2), snapshot(entries)):
+        revoked.apply(message)
+        marks.append(revoked.mark)
+    heard, nothing_new, grown, anew = (later is not earlier for earlier, later in pairwise(marks))
+    assert (heard, nothing_new, grown, anew) == (False, False, True, True)
+
+
+def test_a_new_mark_is_seen_only_with_its_entries() -> None:
+    """Whoever finds a token alive under a mark that its entry brought would never ask again."""
+    revoked = knowing(snapshot([]))
+    seen: list[tuple[object, str | None]] = []
+
+    class Watched(tuple[Entry, ...]):
+        """Entries that look, each time that one of them is asked for, at what a reader would find."""
+
+        def __iter__(self) -> Iterator[Entry]:
+            for entry in super().__iter__():
+                seen.append((revoked.mark, revoked.kills(**{**TOKEN, "jti": "id-2"})))
+                yield entry
+
+    entries = history(2)
+    whole = delta(entries, 0)
+    before = revoked.mark
+    revoked.apply(Delta(*(getattr(whole, name) for name in whole.__struct_fields__[:-2]), Watched(entries)))
+    assert revoked.kills(**{**TOKEN, "jti": "id-2"}) == "token"
+    assert (before, None) in seen
+    assert all(mark is before for mark, death in seen if death is None)
+    assert revoked.mark is not before

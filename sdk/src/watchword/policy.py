@@ -205,7 +205,7 @@ class Opener:
         if not isinstance(token, str):
             raise Malformed("not a token")
         text: str | bytes = token
-        if self._decryption is not None and token.count(".") == _DOTS_OF_JWE:
+        if self._decryption is not None and len(token) <= MAX_TOKEN and token.count(".") == _DOTS_OF_JWE:
             text = _decrypted(token, self._decryption, self._policy)
         header, payload, signed, signature = segments(text, MAX_TOKEN)
         keys, headers = self.trusted
