@@ -21,7 +21,7 @@ ROOMS: Final = (
     "server/src/watchword_server/revocation",
 )
 
-PURE_PACKAGES: Final = frozenset({"cryptography", "msgspec", "watchword", "watchword_server"})
+PURE_PACKAGES: Final = frozenset({"cryptography", "joserfc", "msgspec", "watchword", "watchword_server"})
 """With all they contain; which of our own rooms may know which is import-linter's to say."""
 
 # fmt: off
