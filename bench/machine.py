@@ -7,7 +7,8 @@ import platform
 import statistics
 import sysconfig
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +30,9 @@ LIBRARIES: Final = (
     "sqlalchemy",
     "pyjwt",
     "joserfc",
+    "python-jose",
+    "authlib",
+    "jwcrypto",
 )
 
 
@@ -69,7 +73,7 @@ def describe() -> Machine:
         python=f"{platform.python_implementation()} {platform.python_version()}"
         f" ({'built with' if optimised else 'built without'} profile-guided optimisation)",
         openssl=backend.openssl_version_text(),
-        libraries={name: metadata.version(name) for name in LIBRARIES},
+        libraries=dict(_versions()),
     )
 
 
@@ -88,6 +92,12 @@ def now() -> Moment:
 def stolen_share(began: Moment, ended: Moment) -> float:
     """The share of all CPU time that the host gave to others."""
     return (ended.stolen - began.stolen) / max(ended.ticks - began.ticks, 1)
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):  # a peer that is not there is not measured either
+            yield name, metadata.version(name)
 
 
 def _yardstick() -> float:

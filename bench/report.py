@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from bench import machine
 from bench.machine import Machine, Moment
@@ -19,8 +20,9 @@ PASS, MISS, INFORMS, FAILED = "pass", "**MISS**", "", "**not measured**"
 
 
 class Report(msgspec.Struct, frozen=True):
-    """One run."""
+    """One run, and the page that shows it."""
 
+    page: str
     machine: Machine
     began: Moment
     ended: Moment
@@ -32,7 +34,7 @@ class Report(msgspec.Struct, frozen=True):
         return any(section.missed for section in self.sections)
 
 
-def run(subjects: Sequence[tuple[str, Callable[[], Section]]]) -> Report:
+def run(page: str, subjects: Sequence[tuple[str, Callable[[], Section]]]) -> Report:
     """Measure one subject after the other. One that cannot be measured does not keep the others from it."""
     began = machine.now()
     if began.load > QUIET:
@@ -41,29 +43,30 @@ def run(subjects: Sequence[tuple[str, Callable[[], Section]]]) -> Report:
     for title, measure in subjects:
         say(f"{title} ...")
         sections.append(_attempt(title, measure))
-    return Report(machine.describe(), began, machine.now(), sections)
+    return Report(page, machine.describe(), began, machine.now(), sections)
 
 
-def alone(measure: Callable[[], Section]) -> int:
-    """The command line of one subject: its table, or with --json its JSON. The exit code is 1 for a missed bound."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    as_json = parser.parse_args().json
-    outcome = run([(measure.__module__, measure)])
-    print(as_text(outcome) if as_json else markdown(outcome))
-    return int(outcome.missed)
+def write(outcome: Report, folder: Path) -> None:
+    """The page, its data and its plots as files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{outcome.page}.md").write_text(markdown(outcome), "utf-8")
+    (folder / f"{outcome.page}.json").write_text(as_text(outcome), "utf-8")
+    for section in outcome.sections:
+        if section.plot:
+            (folder / _plot_name(outcome, section)).write_text(section.plot, "utf-8")
 
 
 def as_text(outcome: Report) -> str:
-    """The run as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(outcome)).decode()
+    """The run as indented JSON, without the plots, which show nothing more."""
+    bare = replace(outcome, sections=[replace(section, plot="") for section in outcome.sections])
+    return msgspec.json.format(msgspec.json.encode(bare)).decode()
 
 
 def markdown(outcome: Report) -> str:
     """The run as a page."""
     parts = [*_header(outcome), *_overview(outcome)]
     for section in outcome.sections:
-        parts += _section(section)
+        parts += _section(outcome, section)
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -80,10 +83,10 @@ def _header(outcome: Report) -> list[str]:
     libraries = ", ".join(f"{name} {version}" for name, version in here.libraries.items())
     stolen = machine.stolen_share(outcome.began, outcome.ended)
     return [
-        "# Benchmarks",
+        f"# Benchmarks: {outcome.page}",
         "",
-        "Written by `make bench`; the same run as data stands beside it as JSON. Ratios and differences within one run",
-        "carry over to other machines; absolute figures do not.",
+        "Written by `make bench`; the same run as data stands beside it as JSON. Ratios within one run carry over to",
+        "other machines; absolute figures do not.",
         "",
         "| | |",
         "|---|---|",
@@ -121,14 +124,20 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.2f}"
 
 
-def _section(section: Section) -> list[str]:
+def _section(outcome: Report, section: Section) -> list[str]:
     lines = [f"## {section.title}", ""]
     if section.failure:
         return [*lines, f"Not measured: {section.failure}", ""]
+    if section.plot:
+        lines += [f"![{section.title}: the table below as a plot]({_plot_name(outcome, section)})", ""]
     if section.table:
         head, *rows = section.table
         lines += [_cells(head), "|---|" + "---:|" * (len(head) - 1), *map(_cells, rows), ""]
     return [*lines, *(f"- {note}" for note in section.notes), ""]
+
+
+def _plot_name(outcome: Report, section: Section) -> str:
+    return f"{outcome.page}-{section.title.split(',')[0].lower()}.svg"
 
 
 def _cells(row: Sequence[str]) -> str:

@@ -31,7 +31,10 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Section(msgspec.Struct, frozen=True):
-    """One subject's outcome. `table` has a header row; `notes` say how it was measured; `raw` holds all rounds."""
+    """One subject's outcome. `table` has a header row; `notes` say how it was measured; `raw` holds all rounds.
+
+    `plot` is an SVG, where there is one.
+    """
 
     title: str
     figures: Sequence[Figure]
@@ -39,6 +42,7 @@ class Section(msgspec.Struct, frozen=True):
     notes: Sequence[str] = ()
     raw: Mapping[str, Sequence[float]] = {}
     failure: str = ""
+    plot: str = ""
 
     @property
     def missed(self) -> bool:

@@ -5,34 +5,54 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import cycle, islice
 from typing import Final
 
+from bench import logs
 from bench.deployment import AUDIENCE, SCOPE, Deployment
-from watchword.log import Kind
 from watchword_server import main
 from watchword_server.changes import Revoke
 from watchword_server.flows import minting
 from watchword_server.flows.issuer import Issuer
-from watchword_server.protocol.values import Grant
+from watchword_server.protocol.values import Client, Grant
 
-KINDS: Final[tuple[Kind, ...]] = ("token", "grant", "session", "subject", "client")
 BATCH: Final = 1000
 """Entries in one transaction."""
 HOUR: Final = 3600
 
 
-def sow(deployment: Deployment, tokens: int, entries: int) -> list[bytes]:
-    """Append entries of every kind that people cause, then mint tokens that none of them hits. Bytes, never seen."""
+class Sower:
+    """The issuer's flows on a deployment's data, whether or not `watchword serve` runs on it."""
+
+    def __init__(self, issuer: Issuer, client_id: str, runner: asyncio.Runner) -> None:
+        self._issuer: Final = issuer
+        self._client_id: Final = client_id
+        self._run: Final = runner.run
+
+    def revoke(self, count: int) -> None:
+        """Append entries of every kind that people cause."""
+        self._run(_revoke(self._issuer, count, int(time.time()) + HOUR))
+
+    def mint(self, count: int) -> list[bytes]:
+        """Tokens of as many people, which no entry hits. Bytes, never seen."""
+
+        async def work() -> list[bytes]:
+            client = await self._issuer.stores.clients.find(self._client_id)
+            assert client is not None
+            return [await _mint(self._issuer, client, int(time.time())) for _ in range(count)]
+
+        return self._run(work())
+
+
+@contextmanager
+def sower(deployment: Deployment) -> Iterator[Sower]:
+    """Until the end of the block."""
     settings = main.load_settings(None, {"issuer": deployment.issuer, "data": deployment.folder / "data"})
-
-    async def work() -> list[bytes]:
-        async with main.open_issuer(settings) as issuer:
-            now = int(time.time())
-            await _revoke(issuer, entries, now + HOUR)
-            return [await _mint(issuer, now) for _ in range(tokens)]
-
-    return asyncio.run(work())
+    with asyncio.Runner() as runner:
+        opened = main.open_issuer(settings)
+        yield Sower(runner.run(opened.__aenter__()), deployment.client[0], runner)
+        runner.run(opened.__aexit__(None, None, None))
 
 
 async def _revoke(issuer: Issuer, count: int, until: int) -> None:
@@ -42,15 +62,15 @@ async def _revoke(issuer: Issuer, count: int, until: int) -> None:
 
 
 def _revocations(issuer: Issuer, count: int, until: int) -> Iterator[Revoke]:
-    for kind in islice(cycle(KINDS), count):
+    for kind in islice(cycle(logs.KINDS), count):
         yield Revoke(kind, issuer.subject() if kind == "subject" else issuer.identifier(), until)
 
 
-async def _mint(issuer: Issuer, now: int) -> bytes:
+async def _mint(issuer: Issuer, client: Client, now: int) -> bytes:
     head = await issuer.stores.log.head()
     grant = Grant(
         gid=issuer.identifier(),
-        client_id="web",
+        client_id=client.client_id,
         sub=issuer.subject(),
         audience=AUDIENCE,
         scope=(SCOPE,),
@@ -58,5 +78,5 @@ async def _mint(issuer: Issuer, now: int) -> bytes:
         expires_at=now + HOUR,
         sid=issuer.identifier(),
     )
-    tokens = await minting.for_grant(issuer, head, grant, grant.scope, ("buyer",), now, None)
-    return tokens.access_token.encode()
+    minted = await minting.for_grant(issuer, head, client, grant, grant.scope, ("buyer",), now, None)
+    return minted.tokens.access_token.encode()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Final
 
-from bench import deployment, processes, report
+from bench import deployment, processes
 from bench.deployment import WATCHWORD, Deployment
+from bench.effort import Effort
 from bench.progress import counter
 from bench.result import Figure, Section, median, spread
 
@@ -18,13 +18,14 @@ READY_BOUND, MEMORY_BOUND = 2.0, 120.0
 """Seconds; MB (10^6 bytes)."""
 
 
-def measure() -> Section:
+def measure(effort: Effort) -> Section:
     """Several starts of one deployment, whose first start (it compiles, it fills the file cache) does not count."""
-    tell = counter("start", RUNS)
+    total = effort.rounds(RUNS)
+    tell = counter("start", total)
     with deployment.fresh() as issuer:
         _start(issuer, idle=0)
         runs = []
-        for number in range(RUNS):
+        for number in range(total):
             runs.append(_start(issuer, IDLE))
             tell(number + 1)
     seconds, rss, pss = map(list, zip(*runs, strict=True))
@@ -41,7 +42,7 @@ def measure() -> Section:
             ("RSS, MB", spread(rss, 1)),
             ("PSS, MB", spread(pss, 1)),
         ],
-        [f"{RUNS} starts on SQLite, one process, warm file cache; MB are 10^6 bytes."],
+        [f"{total} starts on SQLite, one process, warm file cache; MB are 10^6 bytes."],
         {"ready": seconds, "rss": rss, "pss": pss},
     )
 
@@ -52,7 +53,3 @@ def _start(issuer: Deployment, idle: float) -> tuple[float, float, float]:
         ready = processes.await_ready(process, f"{issuer.issuer}/readyz")
         time.sleep(idle)
         return ready - began, *processes.memory(process.pid)
-
-
-if __name__ == "__main__":
-    sys.exit(report.alone(measure))

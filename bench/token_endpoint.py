@@ -14,8 +14,9 @@ from urllib.parse import urlencode, urlsplit
 import jwt
 import msgspec
 
-from bench import deployment, peer, processes, report
+from bench import deployment, peer, processes
 from bench.deployment import AUDIENCE, SCOPE
+from bench.effort import Effort
 from bench.load import Job, Outcome
 from bench.progress import counter, say
 from bench.result import Figure, Section, Unmeasured, median, spread
@@ -60,23 +61,23 @@ class Round:
         return PER_ROUND / self.outcome.seconds
 
 
-def measure() -> Section:
+def measure(effort: Effort) -> Section:
     """Both servers run, one is asked; they take turns."""
-    core = processes.SERVER_CORE
+    core, total = processes.SERVER_CORE, effort.rounds(ROUNDS)
     with deployment.fresh() as issuer, deployment.served(issuer, core) as process, peer.served(core) as node:
         ours = Target(process.pid, issuer.issuer, f"{issuer.issuer}/token", f"{issuer.issuer}/jwks.json", issuer.client)
         theirs = Target(node.pid, node.issuer, node.token_endpoint, node.jwks_uri, node.client)
-        rounds = _take_turns({OURS: ours, THEIRS: theirs})
+        rounds = _take_turns({OURS: ours, THEIRS: theirs}, total)
         return _section(rounds, node.versions)
 
 
-def _take_turns(targets: Mapping[str, Target]) -> dict[str, list[Round]]:
+def _take_turns(targets: Mapping[str, Target], total: int) -> dict[str, list[Round]]:
     for name, target in targets.items():
         say(f"token endpoint: warming up {name}")
         _load(target, WARM_UP)
-    tell = counter("token endpoint", ROUNDS)
+    tell = counter("token endpoint", total)
     rounds: dict[str, list[Round]] = {name: [] for name in targets}
-    for number in range(ROUNDS):
+    for number in range(total):
         for name, target in targets.items():
             rounds[name].append(_round(target))
         tell(number + 1)
@@ -151,7 +152,8 @@ def _section(rounds: Mapping[str, Sequence[Round]], versions: str) -> Section:
             "Both: client_secret_basic, the same request, `at+jwt` tokens signed with ES256, no access log.",
             f"Each server is one process on core {processes.SERVER_CORE}; the load is on core {processes.LOAD_CORE}.",
             f"{CONNECTIONS} keep-alive connections with one request in flight on each.",
-            f"Median (lowest to highest) of {ROUNDS} alternating rounds of {PER_ROUND:,} tokens; {WARM_UP:,} warm up.",
+            f"Median (lowest to highest) of {len(ratios)} alternating rounds of {PER_ROUND:,} tokens.",
+            f"Before that, {WARM_UP:,} tokens warm each server up.",
             "CPU seconds are the server's user and system time, all threads. The ratio is taken in each round.",
             "Every answer was a 200 with a token of its own; the first and the last of each round verify.",
         ],
@@ -167,7 +169,3 @@ def _row(name: str, rounds: Sequence[Round]) -> tuple[str, ...]:
         spread([round_.outcome.p50 for round_ in rounds], 1),
         spread([round_.outcome.p99 for round_ in rounds], 1),
     )
-
-
-if __name__ == "__main__":
-    sys.exit(report.alone(measure))
