@@ -379,6 +379,36 @@ def slowly(server: HostileServer, verifier_of: Make) -> tuple[float, float]:
         issuer.stop()
 
 
+@pytest.mark.parametrize("trouble", ["hangs", "fails"])
+def test_who_has_no_news_of_keys_cannot_call_one_unknown(
+    issuer: Issuer, verifier: Verifier, clock: Clock, trouble: str
+) -> None:
+    """A verifier that was asleep while the keys changed, and cannot reach the issuer: a 401 would cost good tokens."""
+    issuer.headers["Cache-Control"] = f"public, max-age={COOL_DOWN:g}"
+    verifier.verify_sync(issuer.token())
+    if trouble == "hangs":
+        issuer.hanging.add("/jwks.json")
+    else:
+        issuer.status["/jwks.json"] = 500
+    issuer.published.append(SECOND.public_jwk())
+    clock.forward(COOL_DOWN + 1)
+    for _ in range(3):
+        with pytest.raises(CannotDecide, match="no news of keys"):
+            verifier.verify_sync(issuer.token(SECOND))
+    assert verifier.verify_sync(issuer.token()).key_id == issuer.key.kid
+    issuer.hanging.clear()
+    issuer.status.clear()
+    eventually(lambda: knows(verifier, issuer.token(SECOND)), COOL_DOWN + 5)
+    with pytest.raises(UnknownKey):
+        verifier.verify_sync(issuer.token(STRANGER))
+
+
+def knows(verifier: Verifier, token: str) -> bool:
+    with suppress(CannotDecide):
+        return bool(verifier.verify_sync(token))
+    return False
+
+
 def test_an_issuer_that_turns_keys_over_quickly_is_followed(issuer: Issuer, verifier: Verifier) -> None:
     """`Cache-Control: max-age` of the key set is the pause until the next look, by nobody's request."""
     issuer.headers["Cache-Control"] = "public, max-age=1"

@@ -112,6 +112,17 @@ class KeySource:
             return max(0.0, self.started + bound - self._clocks.monotonic())
         return bound if self._cooling.age(self._clocks.now()) >= COOL_DOWN else 0.0
 
+    def is_final(self, bound: float) -> bool:
+        """Whether what is known now is the last word on an unknown `kid`. For any thread."""
+        return not self.patience(bound) and self.is_current()
+
+    def is_current(self) -> bool:
+        """Whether the set was read as lately as its issuer wants: only then is a key that is not in it no key of his.
+
+        For any thread. A process that was asleep, or whose issuer cannot be reached, knows that it does not know.
+        """
+        return self._seen.age(self._clocks.now()) <= self.every
+
     def expire(self) -> None:
         """Drop keys that were not seen published for KEEP."""
         if self.keys and self._seen.age(self._clocks.now()) > KEEP:
@@ -125,7 +136,8 @@ class KeySource:
 
     def _interval(self) -> float:
         usual = min(self.every, AGAIN) if self.trouble else self.every
-        return usual * random.uniform(0.8, 1.0)  # noqa: S311  # spreads load, hides nothing
+        # Not to the last second: the fetch takes its time too. Spreads load, hides nothing.
+        return usual * random.uniform(0.8, 0.95)  # noqa: S311  # as said
 
     async def _rest(self, seconds: float) -> None:
         """Wait so long, or until `renew` was called and may cause a fetch."""

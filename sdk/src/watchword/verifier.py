@@ -208,6 +208,8 @@ class Verifier:
             try:
                 verified = opener.open(token, now)
             except (UnknownKey, BadLifetime):
+                if self._following is None or self._following.keys.is_final(KEYS_WITHIN):
+                    raise  # nothing can be learned now, so nothing is looked at twice
                 return None
         if self._killed(verified.principal):
             return None
@@ -249,11 +251,15 @@ class Verifier:
             return self._trust.opener.open(token, self._wall())
         except (UnknownKey, BadLifetime):
             # The issuer may have made a new key, or allowed a longer life: look, at most once per cool-down.
-            patience = following.keys.patience(KEYS_WITHIN)
-            if not patience:
+            if following.keys.is_final(KEYS_WITHIN):
                 raise
-            yield following.keys.look_again(), patience
-        return self._trust.opener.open(token, self._wall())
+        yield following.keys.look_again(), following.keys.patience(KEYS_WITHIN)
+        try:
+            return self._trust.opener.open(token, self._wall())
+        except UnknownKey as error:
+            if following.keys.is_current():
+                raise
+            raise CannotDecide(f"a key that is not known, and no news of keys: {following.trouble()}") from error
 
     def _must_be_sure(self, token: str, following: Following) -> Generator[Errand, Any, None]:
         """Raise unless the feed is fresh, or the issuer says active, or says nothing and the feed is not too old."""

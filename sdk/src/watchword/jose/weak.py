@@ -16,7 +16,11 @@ _ROCA_PRIMES: Final = (
 )
 _P: Final = 2**255 - 19
 _D: Final = -121665 * pow(121666, -1, _P) % _P
-_A: Final = 486662
+_ORDER_8: Final = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+# The five y of the eight points whose order divides the cofactor: 4, 1, 2 and 8. As u = (1 + y) / (1 - y) they are
+# those of X25519 (RFC 7748 §4.1), but that y = 1 is at infinity there, and that -1 has order 4 on the curve's twist.
+_SMALL_Y: Final = frozenset((0, 1, _P - 1, _ORDER_8, _P - _ORDER_8))
+_SMALL_U: Final = frozenset((_P - 1, *((1 + y) * pow(1 - y, -1, _P) % _P for y in _SMALL_Y - {1})))
 
 
 def rsa_fault(n: int, e: int) -> str | None:
@@ -47,19 +51,9 @@ def ed25519_fault(x: bytes) -> str | None:
     square = over * pow(under, -1, _P) % _P
     if square and pow(square, (_P - 1) // 2, _P) != 1:
         return "Ed25519 point is not on the curve"
-    if _has_small_order(square, y):
+    if y in _SMALL_Y:
         return "Ed25519 point has a small order: anything verifies under it"
     return None
-
-
-def _has_small_order(square: int, y: int) -> bool:
-    """Whether eight times the point (x² = `square`, y) is the identity: doubling thrice, in x² and y alone."""
-    for _ in range(3):
-        # The doubled y is (y² + x²) / (2 - (y² - x²)), and x² follows from y by the curve's equation.
-        numerator, denominator = y * y + square, 2 - y * y + square
-        y = numerator * pow(denominator, -1, _P) % _P
-        square = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
-    return y == 1
 
 
 def x25519_fault(x: bytes) -> str | None:
@@ -70,10 +64,4 @@ def x25519_fault(x: bytes) -> str | None:
     u = int.from_bytes(x, "little")
     if u >= _P:
         return "X25519 coordinate is not in canonical form"
-    over, under = u, 1
-    for _ in range(3):
-        # Doubling on the curve or its twist, as a fraction: infinity, which is what a small order reaches, is n/0.
-        square, cross = over * over % _P, over * under % _P
-        rest = under * under % _P
-        over, under = (square - rest) ** 2 % _P, 4 * cross * (square + _A * cross + rest) % _P
-    return None if under else "X25519 point has a small order: everybody knows what is agreed with it"
+    return "X25519 point has a small order: everybody knows what is agreed with it" if u in _SMALL_U else None

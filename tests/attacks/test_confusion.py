@@ -1,0 +1,207 @@
+"""No kind of JWT is taken for another: every kind, under either key, before everyone who reads one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import pytest
+
+from tests.architecture.kinds import MADE, TAKEN
+from tests.attacks.instances import FEED, GENUINE, Model, disguised, signed
+from tests.server.web.served import AUDIENCE, Served, bearer
+from watchword import InvalidToken, Verifier
+from watchword.errors import InvalidFeed
+from watchword.jose.b64 import unb64url
+from watchword.jose.jwe import DecryptionKey, encrypt, encryption_key
+from watchword.jose.jwk import SigningKey, key_set
+from watchword.jose.kinds import Kind
+from watchword.log import type_of, unseal
+from watchword_server.main import load_settings, open_issuer
+
+USES: Final = ("token", "feed")
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptor:
+    """Somebody who reads JWTs: where in the source, which kind by whose key, and whether it takes this one."""
+
+    name: str
+    places: frozenset[str]
+    kind: Kind
+    use: str
+    takes: Callable[[str], bool]
+
+
+def claims_of(token: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(unb64url(token.split(".")[1]))
+    return found
+
+
+@pytest.fixture
+def model(server: Served) -> Model:
+    """The issuer's own keys, and an access token of a session of its own."""
+    genuine = server.sign_in().json()["access_token"]
+    feed = server.http.get("/revocations", auth=server.known.api).text
+    kids = [json.loads(unb64url(text.split(".")[0]))["kid"] for text in (genuine, feed)]
+    keys = asyncio.run(private_keys(server))
+    return Model(claims_of(genuine), keys[kids[0]], keys[kids[1]])
+
+
+async def private_keys(server: Served) -> dict[str, SigningKey]:
+    """The signing keys, opened as the server opens them."""
+    async with open_issuer(load_settings(None, {"issuer": server.issuer, "data": server.data})) as issuer:
+        return {key.kid: issuer.key_store.open(key) for key in await issuer.stores.keys.all()}
+
+
+@pytest.fixture
+def acceptors(server: Served, model: Model) -> Iterator[list[Acceptor]]:
+    """Everyone who reads a JWT today."""
+    opens = DecryptionKey.generate("ECDH-ES")
+    seals = encryption_key(opens.public_jwk())
+    jwks = server.http.get("/jwks.json").json()
+    feed_keys = key_set(server.http.get("/revocations/jwks.json", auth=server.known.api).json())
+    fixed = Verifier(issuer=server.issuer, audience=AUDIENCE, jwks=jwks)
+    opening = Verifier(
+        issuer=server.issuer, audience=AUDIENCE, jwks=jwks, decryption_jwks={"keys": [opens.private_jwk()]}
+    )
+
+    def verifies(verifier: Verifier, token: str) -> bool:
+        with suppress(InvalidToken):
+            return bool(verifier.verify_sync(token))
+        return False
+
+    def unseals(kind: Kind, token: str) -> bool:
+        with suppress(InvalidFeed):
+            return type_of(type(unseal(token.encode(), feed_keys, server.issuer))) is kind
+        return False
+
+    def introspects(token: str) -> bool:
+        return bool(server.http.post("/introspect", data={"token": token}, auth=server.known.api).json()["active"])
+
+    def revokes(token: str) -> bool:
+        form = {"token": token, "client_id": server.known.spa}
+        assert server.http.post("/revoke", data=form).status_code == 200
+        action, outcome = server.audit("action, outcome")
+        assert action == "token.revoke"
+        return outcome == "ok"
+
+    def shows(token: str) -> bool:
+        return server.http.get("/session", headers=bearer(token)).status_code == 200
+
+    def ends(token: str) -> bool:
+        return server.http.delete("/session", headers=bearer(token)).status_code == 204
+
+    with Verifier(issuer=server.issuer, audience=AUDIENCE, credentials=server.known.api) as following:
+        opener = frozenset({"watchword.policy.Opener.open"})
+        issuers = frozenset({"watchword_server.flows.presented.presented"})
+        readers = frozenset({"watchword.log.unseal"})
+        yield [
+            Acceptor("Verifier on fixed keys", opener, Kind.ACCESS_TOKEN, "token", lambda t: verifies(fixed, t)),
+            Acceptor("Verifier that follows", opener, Kind.ACCESS_TOKEN, "token", lambda t: verifies(following, t)),
+            Acceptor(
+                "Verifier that decrypts",
+                opener | {"watchword.policy._decrypted"},
+                Kind.ACCESS_TOKEN,
+                "token",
+                lambda t: verifies(opening, encrypt(t.encode(), seals, "A128GCM", Kind.ACCESS_TOKEN)),
+            ),
+            *(Acceptor(f"feed, {kind}", readers, kind, "feed", partial(unseals, kind)) for kind in FEED),
+            Acceptor("POST /introspect", issuers, Kind.ACCESS_TOKEN, "token", introspects),
+            Acceptor("POST /revoke", issuers, Kind.ACCESS_TOKEN, "token", revokes),
+            Acceptor("GET /session", issuers, Kind.ACCESS_TOKEN, "token", shows),
+            Acceptor(
+                "DELETE /session", issuers, Kind.ACCESS_TOKEN, "token", ends
+            ),  # the last, for it ends what others ask
+        ]
+
+
+def genuine_last(kind: Kind) -> bool:
+    """Sorting by this, what may change something comes after all that must not."""
+    return kind is Kind.ACCESS_TOKEN
+
+
+def test_every_kind_is_a_row(acceptors: list[Acceptor]) -> None:
+    """Of the matrix below: each member of Kind, made today or later, and everyone in the source who reads one."""
+    assert set(GENUINE) == set(Kind)
+    assert set(Kind) >= MADE
+    places = {place for acceptor in acceptors for place in acceptor.places}
+    assert places == set(TAKEN)
+    for place, kinds in TAKEN.items():
+        assert {acceptor.kind for acceptor in acceptors if place in acceptor.places} == kinds
+
+
+def test_exactly_the_diagonal_is_accepted(model: Model, acceptors: list[Acceptor]) -> None:
+    """Same issuer, same audience, every claim of an access token, a true signature: only its own kind is accepted."""
+    accepted = {
+        (acceptor.name, kind, use)
+        for acceptor in acceptors
+        for use in sorted(USES)  # the feed's key first: what is accepted last may end a session
+        for kind in sorted(Kind, key=genuine_last)
+        if acceptor.takes(signed(disguised(kind, model), kind, model.key(use)))
+    }
+    assert accepted == {(acceptor.name, acceptor.kind, acceptor.use) for acceptor in acceptors}
+
+
+@pytest.mark.parametrize("spelling", [str.upper, str.title, lambda typ: f"application/{typ}"])
+def test_no_spelling_of_a_type_makes_it_another(
+    spelling: Callable[[str], str], model: Model, acceptors: list[Acceptor]
+) -> None:
+    """RFC 7515 §4.1.9: a media type does not mind the case, and may have its prefix; it stays what it is."""
+    accepted = {
+        (acceptor.name, kind)
+        for acceptor in acceptors
+        for kind in set(Kind) - {acceptor.kind}
+        if acceptor.takes(signed(disguised(kind, model), spelling(kind), model.key(acceptor.use)))
+    }
+    assert accepted == set()
+
+
+def test_the_claims_of_another_kind_are_refused_under_the_right_type(model: Model, acceptors: list[Acceptor]) -> None:
+    """Whoever could get any claims signed under a type would still need those that this kind requires."""
+    accepted = {
+        (acceptor.name, kind)
+        for acceptor in acceptors
+        for kind in set(Kind) - {acceptor.kind}
+        if acceptor.takes(signed(GENUINE[kind](model), acceptor.kind, model.key(acceptor.use)))
+    }
+    assert accepted == set()
+
+
+def test_an_encrypted_token_is_of_the_kind_that_its_envelope_says(model: Model, server: Served) -> None:
+    """Outside and inside must both be an access token: an envelope changes no kind, and hides none."""
+    opens = DecryptionKey.generate("ECDH-ES")
+    seals = encryption_key(opens.public_jwk())
+    jwks = {"keys": [model.token_key.public_jwk()]}
+    verifier = Verifier(
+        issuer=server.issuer, audience=AUDIENCE, jwks=jwks, decryption_jwks={"keys": [opens.private_jwk()]}
+    )
+    accepted = set()
+    for outside in Kind:
+        for inside in Kind:
+            inner = signed(disguised(inside, model), inside, model.token_key)
+            with suppress(InvalidToken):
+                verifier.verify_sync(encrypt(inner.encode(), seals, "A128GCM", outside))
+                accepted.add((outside, inside))
+    assert accepted == {(Kind.ACCESS_TOKEN, Kind.ACCESS_TOKEN)}
+
+
+def test_an_id_token_is_told_apart_by_its_audience_and_claims(model: Model) -> None:
+    """Its `typ` is everybody's (`JWT`), so these must do it: it is for the client, and an access token is not."""
+    own, access = GENUINE[Kind.ID_TOKEN](model), GENUINE[Kind.ACCESS_TOKEN](model)
+    assert own["aud"] == access["client_id"] != access["aud"]
+    assert {"client_id", "rev"} <= access.keys() - own.keys()
+
+
+def test_the_two_keys_of_an_issuer_are_in_sets_of_their_own(model: Model, server: Served) -> None:
+    """What signs the feed verifies no token, and the other way round (docs/decisions/0004)."""
+    tokens = key_set(server.http.get("/jwks.json").json())
+    feed = key_set(server.http.get("/revocations/jwks.json", auth=server.known.api).json())
+    assert model.token_key.kid in tokens
+    assert model.feed_key.kid in feed
+    assert not tokens.keys() & feed.keys()
