@@ -2,6 +2,8 @@
 # The packages live in .venv; a stamp in it says which requirements it holds, so a second call is instant.
 PYTHON ?= python3
 ARGS ?=
+# For each of the four targets, two at a time; a soak takes 3600 and ARGS="--jobs 4".
+FUZZ_SECONDS ?= 45
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +20,8 @@ help:
 	@echo "make interop  tests against programs that nobody here wrote"
 	@echo "make fault    tests that kill, starve and cut off"
 	@echo "make soak     tests that run for hours"
-	@echo "make bench    what is fast, measured beside its peers"
+	@echo "make fuzz     fuzz what reads tokens, keys and the feed (FUZZ_SECONDS=3600 ARGS='--jobs 4' for an hour of it)"
+	@echo "make bench    what is fast, measured beside its peers (ARGS=--quick takes a tenth of the time)"
 	@echo "make setup    only set up everything that the above need"
 	@echo "make sql      compile the statements anew, after a change of schema, queries or commands"
 	@echo "make lock     pin the requirements anew (ARGS=--upgrade takes newer versions)"
@@ -52,7 +55,12 @@ fault: strace
 strace:
 	@command -v strace >/dev/null || { apt-get update -qq && apt-get install -y -qq strace; }
 
-bench: $(VENV)/test.stamp
+# First that a planted defect is found: a fuzzer that finds nothing proves nothing.
+fuzz: $(VENV)/fuzz.stamp
+	$(BIN)/python -m tests.fuzz --self-test
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(ARGS)
+
+bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench $(ARGS)
 
 # The statements are checked in: run time loads SQL, not SQLAlchemy (docs/decisions/0009-statements-compiled-ahead.md).
@@ -64,7 +72,7 @@ lock:
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	$(PYTHON) -m venv "$$tools"; \
 	"$$tools/bin/python" -m pip --disable-pip-version-check --quiet install $(UV); \
-	for name in run test check; do \
+	for name in run test fuzz check bench; do \
 	  "$$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header --no-annotate --no-emit-package watchword --no-emit-package watchword-server \
 	    $(ARGS) requirements/$$name.in --output-file requirements/$$name.txt; \
@@ -95,8 +103,16 @@ $(VENV)/test.stamp: requirements/test.txt $(VENV)/run.stamp
 	@$(INSTALL) --require-hashes --requirement requirements/test.txt
 	@touch $@
 
+$(VENV)/fuzz.stamp: requirements/fuzz.txt $(VENV)/test.stamp
+	@$(INSTALL) --require-hashes --requirement requirements/fuzz.txt
+	@touch $@
+
 $(VENV)/check.stamp: requirements/check.txt $(VENV)/test.stamp
 	@$(INSTALL) --require-hashes --requirement requirements/check.txt
 	@touch $@
 
-.PHONY: help setup run test check lint types contracts interop fault soak bench sql lock
+$(VENV)/bench.stamp: requirements/bench.txt $(VENV)/test.stamp
+	@$(INSTALL) --require-hashes --requirement requirements/bench.txt
+	@touch $@
+
+.PHONY: help setup run test check lint types contracts interop fault soak fuzz bench sql lock
