@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_network
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from watchword_server.settings import Settings, SettingsError, load
+from watchword.jose.jwk import SigningKey
+from watchword.wire.metadata import MAX_DOCUMENT
+from watchword_server.flows.key_life import MOST_PUBLISHED
+from watchword_server.protocol.registration import ALGORITHMS
+from watchword_server.revocation.deaths import SLACK
+from watchword_server.settings import CLOCKS, KINDS, OLD_KEYS, Settings, SettingsError, load
 
 ISSUER = "https://id.example.com"
 MASTER = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I"
@@ -57,6 +64,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
     found = given(
         ISSUER=ISSUER,
         TRUSTED_PROXIES="10.0.0.0/8, ::1",
+        FETCH__ALLOWED_NETWORKS="10.1.0.0/16, fd00::/8",
         FEED__PUBLIC="true",
         TOKENS__ACCESS_LIFETIME="60",
         SMTP__HOST="mail.example.com",
@@ -66,9 +74,23 @@ def test_every_setting_can_come_from_the_environment() -> None:
         COOKIE_DOMAIN="",
     )
     assert found.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1"))
+    assert found.fetch.allowed_networks == (ip_network("10.1.0.0/16"), ip_network("fd00::/8"))
     assert (found.feed.public, found.tokens.access_lifetime) == (True, 60)
     assert (found.smtp.host, found.smtp.sender, found.smtp.port) == ("mail.example.com", "id@example.com", 25)
     assert (found.data, found.cookie_domain) == (Path("/srv/data"), None)
+
+
+def test_networks_may_stand_in_a_table(tmp_path: Path) -> None:
+    """And nobody is allowed any where nobody says so."""
+    text = f'issuer = "{ISSUER}"\n[fetch]\nallowed_networks = ["10.1.0.0/16"]'
+    assert given(written(tmp_path, text)).fetch.allowed_networks == (ip_network("10.1.0.0/16"),)
+    assert given(ISSUER=ISSUER).fetch.allowed_networks == ()
+
+
+def test_a_deployment_may_choose_what_an_api_may_choose() -> None:
+    """The two lists are one."""
+    assert get_args(KINDS["tokens", "algorithm"]) == ALGORITHMS
+    assert [given(ISSUER=ISSUER, TOKENS__ALGORITHM=alg).tokens.algorithm for alg in ALGORITHMS] == [*ALGORITHMS]
 
 
 def test_the_file_beside_the_process_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +116,35 @@ def test_a_secret_can_stand_in_a_file(tmp_path: Path) -> None:
     assert "WATCHWORD_MASTER_KEY_FILE" in both
     assert MASTER not in both
     assert "WATCHWORD_MASTER_KEY_FILE" in refused(ISSUER=ISSUER, MASTER_KEY_FILE=str(tmp_path / "no"))
+
+
+def test_a_master_key_comes_from_one_place_only(tmp_path: Path) -> None:
+    """Which of two is meant cannot be guessed."""
+    file = written(tmp_path, f'issuer = "{ISSUER}"\nmaster_key_command = ["pass", "show", "watch word"]')
+    assert given(file).master_key_command == ("pass", "show", "watch word")
+    assert given(ISSUER=ISSUER, MASTER_KEY_COMMAND='["vault", "a b", ""]').master_key_command == ("vault", "a b", "")
+    assert given(ISSUER=ISSUER).master_key_command is None
+    key = tmp_path / "key"
+    key.write_text(MASTER)
+    for other in ({"MASTER_KEY": MASTER}, {"MASTER_KEY_FILE": str(key)}):
+        sentence = refused(file, **other)
+        assert sentence == "both master_key and master_key_command are set: keep one"
+
+
+@pytest.mark.parametrize(
+    "value", ["vault", '"vault"', "[]", '[""]', "[1]", '["a", null]', '["a\\u0000"]', "{}", "[", "\ud800"]
+)
+def test_a_command_is_a_list(value: str) -> None:
+    """No shell reads it, so a text would be guesswork."""
+    sentence = refused(ISSUER=ISSUER, MASTER_KEY_COMMAND=value)
+    assert sentence.startswith("setting master_key_command: must be a list of a program and its arguments")
+
+
+@pytest.mark.parametrize("value", ['"vault show"', "[]", '[""]', "[1]", '["a", 1]', '["a\\u0000"]', "1", "{x = 1}"])
+def test_a_command_in_a_file_is_a_list_too(tmp_path: Path, value: str) -> None:
+    """Of texts."""
+    file = written(tmp_path, f'issuer = "{ISSUER}"\nmaster_key_command = {value}')
+    assert "setting master_key_command" in refused(file)
 
 
 @pytest.mark.parametrize(
@@ -191,8 +242,12 @@ BAD_VALUES = [
     ({"TOKENS__ACCESS_LIFETIME": "59"},        "setting tokens.access_lifetime: "),
     ({"TOKENS__ACCESS_LIFETIME": "86401"},     "setting tokens.access_lifetime: "),
     ({"TOKENS__ACCESS_LIFETIME": "15m"},       "setting tokens.access_lifetime: must be a whole number"),
+    ({"FETCH__ALLOWED_NETWORKS": "10.0.0.1/8"}, "setting fetch.allowed_networks: must be a list of networks"),
     ({"TOKENS__ALGORITHM": "none"},            "setting tokens.algorithm: "),
     ({"TOKENS__ALGORITHM": "HS256"},           "setting tokens.algorithm: "),
+    ({"KEYS__ROTATE_EVERY": "9"},              "setting keys.rotate_every: must be a whole number >= 10"),
+    ({"KEYS__PUBLISH_AHEAD": "5"},             "setting keys.publish_ahead: must be a whole number >= 6"),
+    ({"KEYS__ROTATE_EVERY": "3599"},           "setting keys: needs a `rotate_every` of at least `publish_ahead`"),
     ({"PASSWORDS__QUEUE": "0"},                "setting passwords.queue: "),
     ({"LOG__LEVEL": "loud"},                   "setting log.level: must be one of debug, info, warning, error"),
     ({"LOG__REQUESTS": "perhaps"},             "setting log.requests: must be true or false"),
@@ -208,6 +263,27 @@ BAD_VALUES = [
 def test_a_wrong_value_is_refused(environ: dict[str, str], said: str) -> None:
     """With the setting's name and what it must be."""
     assert refused(ISSUER=ISSUER, **environ).startswith(said)
+
+
+def test_keys_may_change_as_often_as_a_key_set_can_hold_them() -> None:
+    """A key stays published for as long as its tokens live; the sentence says what to raise, and to what."""
+    day = {"TOKENS__ACCESS_LIFETIME": "86400", "KEYS__PUBLISH_AHEAD": "6"}
+    sentence = refused(ISSUER=ISSUER, **day, KEYS__ROTATE_EVERY="7209")
+    assert sentence.startswith("keys.rotate_every must be at least 7210, or the key set outgrows")
+    assert "lower tokens.access_lifetime" in sentence
+    found = given(ISSUER=ISSUER, **day, KEYS__ROTATE_EVERY="7210")
+    assert found.keys.rotate_every * OLD_KEYS >= found.tokens.access_lifetime + SLACK > 7209 * OLD_KEYS
+    assert CLOCKS == SLACK
+
+
+def test_at_the_limit_a_key_set_of_all_algorithms_fits_into_what_others_read() -> None:
+    """For each of them the retired ones, one that is about to go, the one that signs and the one that waits.
+
+    And a set that has grown beyond, under settings of another day, still takes the first keys of all of them.
+    """
+    once = sum(len(json.dumps(SigningKey.generate(alg).public_jwk())) for alg in ALGORITHMS)
+    assert once * (OLD_KEYS + 3) < MOST_PUBLISHED
+    assert MOST_PUBLISHED + 2 * once < MAX_DOCUMENT
 
 
 def test_a_secret_is_not_in_a_refusal() -> None:
@@ -227,5 +303,6 @@ def test_settings_cannot_be_changed() -> None:
 
 def test_what_a_developers_shell_says_to_the_tests_is_no_setting(tmp_path: Path) -> None:
     """The vectors' folder and the tests' own variables must not stop `make run`."""
-    environ = {"WATCHWORD_ISSUER": "http://localhost:8000", "WATCHWORD_VECTORS": "/v", "WATCHWORD_TEST_ROUNDS": "9"}
+    tests = {"WATCHWORD_VECTORS": "/v", "WATCHWORD_FACTS": "/f", "WATCHWORD_TEST_ROUNDS": "9"}
+    environ = {"WATCHWORD_ISSUER": "http://localhost:8000", **tests}
     assert load(None, {"data": tmp_path}, environ).issuer == "http://localhost:8000"

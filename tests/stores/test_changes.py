@@ -11,6 +11,7 @@ from tests.stores.people_and_programs import (
     API,
     AUDIT,
     CLIENT,
+    ENCRYPTED,
     EVERYTHING,
     GRANT,
     KEY,
@@ -22,25 +23,33 @@ from tests.stores.people_and_programs import (
     USER,
 )
 from watchword_server.changes import (
+    ActivateKey,
     Add,
+    DropKey,
     EndGrant,
     EndGrantsOf,
     EndSession,
     EndSessionsOf,
     RaiseLifetime,
+    ResealKey,
     RetireKey,
     Revoke,
     Send,
+    SetApiAlg,
+    SetApiEncryption,
     SetApiSecret,
+    SetClientAlg,
     SetClientDisabled,
     SetClientSecret,
     SetPassword,
     SetRoles,
     SetUserDisabled,
     Spend,
+    Unresealed,
     Unrevoked,
 )
 from watchword_server.ports import Conflict
+from watchword_server.protocol.values import Encryption
 
 SPEND = Spend(TOKEN.hash, NOW + 1, b"n" * 32, b"sealed")
 
@@ -68,9 +77,28 @@ async def test_a_client_and_an_api_change_their_secrets(stores):
     assert (await stores.clients.find(CLIENT.client_id)).disabled_at is None
 
 
+async def test_a_client_and_an_api_choose_for_their_tokens(stores):
+    """And leave it open again; one choice does not touch the other."""
+    await stores.journal.save(*EVERYTHING)
+    url = Encryption("A128CBC-HS256", jwks_uri="https://orders.example/jwks.json")
+    await stores.journal.save(
+        SetClientAlg(CLIENT.client_id, "ES512"), SetApiAlg(API.audience, "RS384"), SetApiEncryption(API.audience, url)
+    )
+    assert await stores.clients.find(CLIENT.client_id) == replace(CLIENT, access_token_alg="ES512")
+    assert await stores.apis.find(API.audience) == replace(API, access_token_alg="RS384", encryption=url)
+    await stores.journal.save(SetApiAlg(API.audience, None))
+    assert await stores.apis.of(API.client_id) == replace(API, access_token_alg=None, encryption=url)
+    await stores.journal.save(SetClientAlg(CLIENT.client_id, None), SetApiEncryption(API.audience, None))
+    assert await stores.clients.find(CLIENT.client_id) == replace(CLIENT, access_token_alg=None)
+    assert await stores.apis.find(API.audience) == replace(API, access_token_alg=None, encryption=None)
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        SetApiAlg("nowhere", "ES256"),
+        SetApiEncryption("nowhere", None),
+        SetClientAlg("nothing", "ES256"),
         SetPassword("nobody", "$x"),
         SetRoles("nobody", ()),
         SetUserDisabled("nobody", NOW),
@@ -78,6 +106,9 @@ async def test_a_client_and_an_api_change_their_secrets(stores):
         SetClientSecret("nothing", b"x"),
         SetApiSecret("nowhere", b"x"),
         RetireKey("no-key", NOW, revoked=True),
+        ActivateKey("no-key", NOW),
+        ResealKey("no-key", b"", b"x"),
+        DropKey("no-key"),
         replace(SPEND, hash=b"unknown"),
     ],
     ids=lambda change: type(change).__name__,
@@ -196,6 +227,76 @@ async def test_a_key_retires_first_and_is_revoked_later(stores):
     assert list(await stores.keys.all()) == []
 
 
+async def test_a_key_is_called_and_only_ever_sooner(stores):
+    """Of two that call it, the later one finds nothing left to do."""
+    await stores.journal.save(Add(KEY))
+    for at in (NOW + 9, NOW + 5):
+        await stores.journal.save(ActivateKey(KEY.kid, at))
+        assert list(await stores.keys.all()) == [replace(KEY, active_at=at)]
+    for at in (NOW + 5, NOW + 6):
+        with pytest.raises(Conflict):
+            await stores.journal.save(ActivateKey(KEY.kid, at))
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+async def test_a_key_that_has_ended_is_never_called_again(stores, revoked):
+    """Whatever else was decided with it does not happen either."""
+    await stores.journal.save(Add(KEY), RetireKey(KEY.kid, NOW, revoked=revoked))
+    with pytest.raises(Conflict):
+        await stores.journal.save(ActivateKey(KEY.kid, NOW), AUDIT)
+    assert list(await stores.audit.latest(9)) == []
+
+
+async def test_one_key_of_a_kind_waits_and_one_is_appointed(stores):
+    """Of two processes that see a gap, one fills it; another use, another algorithm and retired keys are apart."""
+    appointed = replace(KEY, kid="kid-2", active_at=NOW)
+    await stores.journal.save(Add(KEY), Add(appointed))
+    for twin in (KEY, appointed):
+        with pytest.raises(Conflict):
+            await stores.journal.save(Add(replace(twin, kid="kid-3")))
+        for apart in ({"use": "feed"}, {"alg": "EdDSA"}, {"retired_at": NOW}):
+            await stores.journal.save(Add(replace(twin, kid=f"{twin.kid}-{apart}", **apart)))
+    with pytest.raises(Conflict):
+        await stores.journal.save(ActivateKey(KEY.kid, NOW))
+    await stores.journal.save(RetireKey("kid-2", NOW, revoked=False), ActivateKey(KEY.kid, NOW))
+    await stores.journal.save(Add(replace(KEY, kid="kid-3")))
+
+
+async def test_a_revoked_key_loses_its_private_half(stores):
+    """One that retires keeps it: nothing has happened to it."""
+    others = [replace(KEY, kid=alg, alg=alg) for alg in ("RS256", "EdDSA")]
+    await stores.journal.save(Add(KEY), *map(Add, others))
+    await stores.journal.save(RetireKey("RS256", NOW, revoked=False), RetireKey("EdDSA", NOW, revoked=True))
+    kept = {key.kid: key.sealed for key in await stores.keys.all()}
+    assert kept == {KEY.kid: KEY.sealed, "RS256": KEY.sealed}
+    with pytest.raises(Conflict):
+        await stores.journal.save(ResealKey("EdDSA", KEY.sealed, b"again"))
+
+
+async def test_a_key_is_sealed_anew_only_by_who_knows_how_it_was(stores):
+    """Two that reseal at once never leave what neither meant."""
+    await stores.journal.save(Add(KEY))
+    await stores.journal.save(ResealKey(KEY.kid, KEY.sealed, b"\x02other"))
+    assert list(await stores.keys.all()) == [replace(KEY, sealed=b"\x02other")]
+    with pytest.raises(Conflict):
+        await stores.journal.save(ResealKey(KEY.kid, KEY.sealed, b"\x02third"))
+
+
+async def test_only_a_retired_key_is_dropped_and_only_once(stores):
+    """One that signs, will sign or waits stays, whoever asks."""
+    signing = replace(KEY, kid="kid-2", active_at=NOW)
+    await stores.journal.save(Add(KEY), Add(signing))
+    for key in (KEY, signing):
+        with pytest.raises(Conflict):
+            await stores.journal.save(DropKey(key.kid))
+    await stores.journal.save(RetireKey("kid-2", NOW, revoked=False))
+    await stores.journal.save(DropKey("kid-2"))
+    assert list(await stores.keys.all()) == [KEY]
+    with pytest.raises(Conflict):
+        await stores.journal.save(DropKey("kid-2"), AUDIT)
+    assert list(await stores.audit.latest(9)) == []
+
+
 async def test_the_longest_lifetime_only_grows(stores):
     """It says how long an old token may live, so it never goes down."""
     for seconds, longest in ((900, 900), (60, 900), (3600, 3600)):
@@ -222,7 +323,14 @@ async def test_the_state_moves_with_what_is_cached_and_with_nothing_else(stores)
     assert await moves(SetClientDisabled(CLIENT.client_id, NOW))
     assert await moves(SetClientSecret(CLIENT.client_id, b"1"))
     assert await moves(SetApiSecret(API.audience, b"1"))
+    assert await moves(SetApiAlg(API.audience, None))
+    assert await moves(SetApiEncryption(API.audience, None))
+    assert await moves(SetClientAlg(CLIENT.client_id, None))
+    assert not await moves(Add(replace(ENCRYPTED, hash=b"another")))
+    assert await moves(ActivateKey(KEY.kid, NOW))
+    assert not await moves(ResealKey(KEY.kid, KEY.sealed, KEY.sealed))
     assert await moves(RetireKey(KEY.kid, NOW, revoked=False))
+    assert await moves(DropKey(KEY.kid))
     assert not await moves(SPEND, EndSession(SESSION.sid, NOW), EndGrant(GRANT.gid, NOW), RaiseLifetime(5))
     before = await stores.log.head()
     with pytest.raises(Conflict):
@@ -242,3 +350,20 @@ async def test_what_another_process_changes_is_seen_at_once(database, store):
         other.close()
     assert await store.stores.clients.find(CLIENT.client_id) == replace(CLIENT, disabled_at=7)
     assert await store.stores.apis.of(API.client_id) == replace(API, secret_hash=b"new")
+
+
+async def test_what_was_decided_beside_a_key_holds_while_that_is_sealed_as_it_was(stores):
+    """Then it changes nothing, not even what others keep; after another seal, or the key's end, nothing happens."""
+    await stores.journal.save(*EVERYTHING)
+    before = await stores.log.head()
+    await stores.journal.save(Unresealed(KEY.kid, KEY.sealed), AUDIT)
+    assert await stores.log.head() == before
+    assert KEY in await stores.keys.all()
+    another = replace(KEY, kid="another", active_at=None)
+    for change in (ResealKey(KEY.kid, KEY.sealed, b"anew"), RetireKey(KEY.kid, NOW, revoked=True)):
+        await stores.journal.save(change)
+        with pytest.raises(Conflict):
+            await stores.journal.save(Unresealed(KEY.kid, KEY.sealed), Add(another))
+    with pytest.raises(Conflict):
+        await stores.journal.save(Unresealed("nobody", KEY.sealed), Add(another))
+    assert await stores.keys.all() == []

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
-from tests.stores.people_and_programs import AUDIT, GRANT, NOW, PARENTS, SESSION, TOKEN
+from tests.stores.people_and_programs import AUDIT, ENCRYPTED, GRANT, NOW, PARENTS, SESSION, TOKEN
 from watchword_server.changes import Add, Revoke, Send
 
 
@@ -39,6 +39,15 @@ async def test_a_grant_stays_while_a_token_of_it_does(stores):
     assert await stores.journal.purge(NOW, 0) == 0
     assert await stores.journal.purge(TOKEN.expires_at + 1, 0) == 2
     assert await stores.grants.find(GRANT.gid) is None
+
+
+async def test_an_encrypted_token_goes_when_it_has_expired(stores):
+    """Until then it can be asked for."""
+    await stores.journal.save(Add(ENCRYPTED))
+    assert await stores.journal.purge(ENCRYPTED.expires_at, 0) == 0
+    assert await stores.encrypted_tokens.find(ENCRYPTED.hash) == ENCRYPTED
+    assert await stores.journal.purge(ENCRYPTED.expires_at + 1, 0) == 1
+    assert await stores.encrypted_tokens.find(ENCRYPTED.hash) is None
 
 
 async def test_a_purge_is_bounded_and_comes_to_an_end(stores):

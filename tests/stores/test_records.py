@@ -11,6 +11,7 @@ from tests.stores.people_and_programs import (
     API,
     AUDIT,
     CLIENT,
+    ENCRYPTED,
     EVERYTHING,
     GRANT,
     KEY,
@@ -39,6 +40,7 @@ async def test_every_record_comes_back_as_it_was_saved(stores):
     assert await stores.sessions.find(SESSION.sid) == SESSION
     assert await stores.grants.find(GRANT.gid) == GRANT
     assert await stores.refresh_tokens.find(TOKEN.hash) == TOKEN
+    assert await stores.encrypted_tokens.find(ENCRYPTED.hash) == ENCRYPTED
     assert list(await stores.keys.all()) == [KEY]
 
 
@@ -66,6 +68,7 @@ async def test_what_is_not_there_is_none(stores):
         assert await stores.sessions.find(name) is None
         assert await stores.grants.find(name) is None
     assert await stores.refresh_tokens.find(b"") is None
+    assert await stores.encrypted_tokens.find(b"") is None
     assert await stores.log.chain_at(2**70) is None
 
 
@@ -80,6 +83,7 @@ async def test_what_is_not_there_is_none(stores):
         SESSION,
         GRANT,
         TOKEN,
+        ENCRYPTED,
         KEY,
     ],
     ids=lambda twin: type(twin).__name__,
@@ -128,7 +132,8 @@ async def test_open_sessions_of_a_user_are_listed_newest_first(stores):
 
 async def test_keys_are_listed_oldest_first_and_a_revoked_one_never(stores):
     """A retired key is still listed: tokens that it signed are alive."""
-    keys = [replace(KEY, kid=f"kid-{n}", created_at=NOW - n) for n in range(3)]
+    algs = ("ES256", "RS256", "EdDSA")
+    keys = [replace(KEY, kid=f"kid-{n}", alg=alg, created_at=NOW - n) for n, alg in enumerate(algs)]
     await stores.journal.save(*map(Add, keys))
     await stores.journal.save(RetireKey("kid-2", NOW, revoked=False), RetireKey("kid-1", NOW, revoked=True))
     assert list(await stores.keys.all()) == [replace(keys[2], retired_at=NOW), keys[0]]

@@ -9,14 +9,14 @@ import msgspec
 
 from watchword.log import Kind
 from watchword_server.people.values import Session, User
-from watchword_server.protocol.values import Api, Client, Grant, RefreshToken
+from watchword_server.protocol.values import Api, Client, EncryptedToken, Encryption, Grant, RefreshToken
 
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """Insert one record. Conflict when its identity (id, e-mail, audience) is taken."""
+    """Insert one record. Conflict when its identity (id, e-mail, audience) or, with a key, its office is taken."""
 
-    record: User | Session | Client | Api | Grant | RefreshToken | StoredKey
+    record: User | Session | Client | Api | Grant | RefreshToken | EncryptedToken | StoredKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,71 @@ class Unrevoked:
 
 
 @dataclass(frozen=True, slots=True)
+class SetApiAlg:
+    """Choose what an API's tokens are signed with, or leave it open (None)."""
+
+    audience: str
+    access_token_alg: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetApiEncryption:
+    """Encrypt an API's tokens, or no longer (None)."""
+
+    audience: str
+    encryption: Encryption | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetClientAlg:
+    """Choose what a client's tokens are signed with, or leave it open (None)."""
+
+    client_id: str
+    access_token_alg: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivateKey:
+    """Sign with a published key from `at` on.
+
+    Conflict when it signs by then already, never may again, or another of its kind has not been retired.
+    """
+
+    kid: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResealKey:
+    """Keep a private key under another seal. Conflict when it is no longer sealed as it `was`."""
+
+    kid: str
+    was: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unresealed:
+    """Change nothing; Conflict when a key is no longer sealed as it `was`.
+
+    For adding a key: while others change the master key, a key that they did not see must not be sealed under one that
+    they are about to take away.
+    """
+
+    kid: str
+    was: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DropKey:
+    """Destroy a retired key that nobody needs any more, its private half included. Conflict when it is gone already."""
+
+    kid: str
+
+
+@dataclass(frozen=True, slots=True)
 class RetireKey:
-    """Stop signing with a key at `at`; `revoked` says that it also leaves the published set."""
+    """Stop signing with a key at `at`; `revoked` says that it is unpublished, and its private half destroyed."""
 
     kid: str
     at: int
@@ -182,7 +245,8 @@ class Send:
 class StoredKey:
     """A signing key at rest. `public` is its JWK; `sealed` opens only with the master key.
 
-    `use` is `access` or `feed`: a feed key signs nothing but feed messages.
+    `use` is `access` or `feed`: a feed key signs nothing but feed messages. It is published from `created_at` on,
+    signs from `active_at` (None: it waits to be needed) until `retired_at`. Seconds since 1970.
     """
 
     kid: str
@@ -193,6 +257,7 @@ class StoredKey:
     created_at: int
     retired_at: int | None = None
     revoked_at: int | None = None
+    active_at: int | None = None
 
 
 Change = (
@@ -203,6 +268,9 @@ Change = (
     | SetClientDisabled
     | SetClientSecret
     | SetApiSecret
+    | SetApiAlg
+    | SetApiEncryption
+    | SetClientAlg
     | EndSession
     | EndSessionsOf
     | EndGrant
@@ -210,7 +278,11 @@ Change = (
     | Spend
     | Revoke
     | Unrevoked
+    | ActivateKey
     | RetireKey
+    | ResealKey
+    | Unresealed
+    | DropKey
     | RaiseLifetime
     | Audit
     | Send

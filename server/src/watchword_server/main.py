@@ -18,10 +18,11 @@ from watchword_server.settings import Settings
 if TYPE_CHECKING:
     import socket
 
+    from watchword_server.adapters.keystore.sealed import SealedKeys
     from watchword_server.adapters.sql.store import Store
     from watchword_server.cli.world import DatabaseReport
     from watchword_server.flows.issuer import Issuer, Terms
-    from watchword_server.ports import KeyStore, Mailer, Stores
+    from watchword_server.ports import Mailer, Stores
     from watchword_server.web.serving import Certificate
     from watchword_server.web.upkeep import Upkeep
 
@@ -99,6 +100,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
     async with _deployment(settings) as deployment:
         issuer = deployment.issuer
+        # Whoever cannot sign does not begin to serve.
+        await issuer.keyring.at(await issuer.stores.log.head(), int(time.time()))
         upkeep = Upkeep(issuer, _mailer(settings), time.time)
         deployment.store.on_commit(upkeep.news)
         front = Front(
@@ -130,17 +133,23 @@ def _settle_memory() -> None:
 
 @asynccontextmanager
 async def _deployment(settings: Settings) -> AsyncIterator[Deployment]:
+    from watchword.wire.metadata import is_local
     from watchword_server.adapters.argon2 import Argon2
     from watchword_server.adapters.chance import Chance
+    from watchword_server.adapters.fetch import GuardedFetcher
     from watchword_server.adapters.memory.attempts import Attempts
     from watchword_server.flows import keys
     from watchword_server.flows.administration import Operator
+    from watchword_server.flows.api_keys import ApiKeys
     from watchword_server.flows.feed import Feed
     from watchword_server.flows.issuer import Caller, Issuer
     from watchword_server.flows.keyring import KeyRing
 
     store = _store(settings)
     hasher = Argon2(settings.passwords.queue)
+    # An issuer on loopback is for development: nobody else reaches it, so it may reach this machine's own servers.
+    local = is_local(settings.issuer)
+    api_keys = ApiKeys(GuardedFetcher(local=local, networks=settings.fetch.allowed_networks))
     try:
         stores = store.stores
         key_store = await _key_store(settings, stores)
@@ -152,13 +161,16 @@ async def _deployment(settings: Settings) -> AsyncIterator[Deployment]:
             keyring=keyring,
             feed=Feed(terms.issuer, stores.log, keyring, time.time),
             key_store=key_store,
+            master_keys=key_store.masters,
             hasher=hasher,
             attempts=Attempts(),
+            api_keys=api_keys,
             random=Chance(),
         )
         await keys.prepare(issuer, Operator("watchword", Caller()), int(time.time()))
         yield Deployment(issuer, store)
     finally:
+        api_keys.close()
         hasher.close()
         store.close()
 
@@ -174,15 +186,25 @@ def _store(settings: Settings) -> Store:
         raise Refused(str(error)) from error
 
 
-async def _key_store(settings: Settings, stores: Stores) -> KeyStore:
-    from watchword_server.adapters.keystore.master import master_key, parse
+async def _key_store(settings: Settings, stores: Stores) -> SealedKeys:
+    """No master key is read before one is needed: whoever only takes tokens back needs none."""
     from watchword_server.adapters.keystore.sealed import SealedKeys
 
+    if settings.master_key_command is not None:
+        from watchword_server.adapters.keystore.command import MasterKeyCommand
+
+        return SealedKeys(MasterKeyCommand(settings.master_key_command))
     if settings.master_key is not None:
-        return SealedKeys(parse(settings.master_key.reveal()))
+        from watchword_server.adapters.keystore.setting import MasterKeySetting
+
+        return SealedKeys(MasterKeySetting(settings.master_key.reveal()))
+    from watchword_server.adapters.keystore.file import MasterKeyFile
+
+    file = MasterKeyFile(settings.data / MASTER_KEY)
     # Only a database without keys may get a new master key: beside others it would open none of them.
-    create = not await stores.keys.all()
-    return SealedKeys(master_key(settings.data / MASTER_KEY, create=create))
+    if not await stores.keys.all():
+        file.create()
+    return SealedKeys(file)
 
 
 def _terms(settings: Settings) -> Terms:
@@ -194,6 +216,8 @@ def _terms(settings: Settings) -> Terms:
         refresh_lifetime=settings.tokens.refresh_lifetime,
         session_lifetime=settings.sessions.lifetime,
         algorithm=settings.tokens.algorithm,
+        rotate_every=settings.keys.rotate_every,
+        publish_ahead=settings.keys.publish_ahead,
         feed_public=settings.feed.public,
         audit_retention=settings.audit.retention,
     )

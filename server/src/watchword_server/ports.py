@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from watchword.jose.jwk import SigningKey
+from watchword.jose.jws import Signer
 from watchword.log import Entry
 from watchword_server.changes import Audit, Change, StoredKey
 from watchword_server.people.values import Session, User
-from watchword_server.protocol.values import Api, Client, Grant, RefreshToken
+from watchword_server.protocol.values import Api, Client, EncryptedToken, Grant, RefreshToken
 
 
 class Conflict(Exception):
@@ -122,6 +122,12 @@ class RefreshTokens(Protocol):
     async def find(self, hash: bytes) -> RefreshToken | None: ...
 
 
+class EncryptedTokens(Protocol):
+    """Encrypted access tokens, kept by SHA-256 for as long as they live."""
+
+    async def find(self, hash: bytes) -> EncryptedToken | None: ...
+
+
 class Keys(Protocol):
     """Signing keys at rest."""
 
@@ -179,14 +185,63 @@ class Journal(Protocol):
 class KeyStore(Protocol):
     """Makes and opens private keys. A key service or an HSM is another adapter of this."""
 
-    def make(self, alg: str, use: str, now: int) -> StoredKey: ...
-    def open(self, stored: StoredKey) -> SigningKey:
-        """Raises KeyStoreError when the master key does not fit."""
+    def make(self, alg: str, use: str, now: int, beside: StoredKey | None) -> StoredKey:
+        """A new key that waits: published, and signing nothing yet. Raises KeyStoreError.
+
+        `beside` is any key that is there already, just read. Where this process cannot open it, nothing is made: it
+        would be sealed under a master key that was taken away. Save it together with `Unresealed` of that key.
+        """
+        ...
+
+    def open(self, stored: StoredKey) -> Signer:
+        """What signs with it. Raises KeyStoreError when no master key fits."""
+        ...
+
+    def reseal(self, stored: StoredKey) -> bytes | None:
+        """The same key sealed under the newest master key; None when it is already, and opens. Raises KeyStoreError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MasterKeySource:
+    """Where master keys come from. `ids` tell nothing of them; the newest, which seals, is the first."""
+
+    kind: Literal["file", "setting", "command"]
+    place: str
+    ids: tuple[str, ...]
+
+
+class MasterKeyRenewal(Protocol):
+    """Between a new master key beside the old ones and the new one alone. Always to be closed."""
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it goes on with the new key of a renewal that was cut short."""
+        ...
+
+    def complete(self) -> None:
+        """Leave the newest alone: nothing is sealed under another any more. Raises KeyStoreError."""
+        ...
+
+    def close(self) -> None:
+        """Let others renew."""
+        ...
+
+
+class MasterKeys(Protocol):
+    """What private keys are sealed under, where Watchword is given it. May take seconds: a command may have to tell."""
+
+    def source(self) -> MasterKeySource:
+        """As it is now. Raises KeyStoreError."""
+        ...
+
+    def renew(self) -> MasterKeyRenewal:
+        """Put a new master key before the old ones, where that is Watchword's to do. Raises KeyStoreError."""
         ...
 
 
 class KeyStoreError(Exception):
-    """The master key does not open a stored key; the message says how to mend it."""
+    """A private key, or the master key that it is sealed under, cannot be had; the message says how to mend it."""
 
 
 class PasswordHasher(Protocol):
@@ -229,6 +284,7 @@ class Stores:
     sessions: Sessions
     grants: Grants
     refresh_tokens: RefreshTokens
+    encrypted_tokens: EncryptedTokens
     keys: Keys
     audit: AuditTrail
     outbox: Outbox
@@ -237,6 +293,29 @@ class Stores:
 
 Random = Callable[[int], bytes]
 """`secrets.token_bytes`: that many random bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What lies at an address, and for how many seconds more its server calls it fresh; None when it does not say."""
+
+    body: bytes
+    fresh_for: float | None = None
+
+
+class Fetcher(Protocol):
+    """The one way to fetch what somebody else named: https, public addresses, no redirects, little, and soon."""
+
+    async def get(self, url: str, *, by_operator: bool, limit: int = 64 * 1024) -> Fetched:
+        """The body of a 200, at most `limit` bytes. Raises FetchFailed.
+
+        `by_operator`: an operator registered the URL, so the networks that the settings allow count as well.
+        """
+        ...
+
+
+class FetchFailed(Exception):
+    """Nothing was fetched; the message says why, for operators and logs."""
 
 
 class Mailer(Protocol):

@@ -11,16 +11,20 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
-from msgspec import Meta, Struct, ValidationError, convert, field
+from msgspec import Meta, Struct, ValidationError, convert, field, json
 from msgspec.structs import fields
 
 PREFIX: Final = "WATCHWORD_"
-FOR_TESTS: Final = ("WATCHWORD_TEST_", "WATCHWORD_VECTORS")
+FOR_TESTS: Final = ("WATCHWORD_TEST_", "WATCHWORD_VECTORS", "WATCHWORD_FACTS")
 """Variables of a developer's shell that say something to the tests and nothing to the program."""
 FILE: Final = "_FILE"
 DEFAULT_FILE: Final = Path("watchword.toml")
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 DAY: Final = 24 * 3600
+CLOCKS: Final = 120
+"""Seconds for which a key stays published beyond the life of its tokens."""
+OLD_KEYS: Final = 12
+"""Retired keys of one algorithm that may be published: with all algorithms at once, 55 of the 64 KiB others read."""
 WORDS: Final = {
     "Expected": "must be",
     "`bool`": "true or false",
@@ -104,11 +108,24 @@ def _address(value: object) -> str:
     return found[0]
 
 
+def _command(value: object) -> tuple[str, ...]:
+    """A program and its arguments, as a list; in a variable, as JSON. No shell reads it."""
+    try:
+        parts = json.decode(value, type=list[str]) if isinstance(value, str) else value
+    except ValueError:
+        parts = None  # the decoder's own sentence would say nothing to who is not used to JSON
+    sound = isinstance(parts, list) and all(isinstance(part, str) and "\0" not in part for part in parts)
+    if not isinstance(parts, list) or not sound or not any(parts[:1]):
+        raise ValueError('must be a list of a program and its arguments, such as ["pass", "show", "watchword"]')
+    return tuple(parts)
+
+
 # fmt: off
 READERS: Final[dict[str, Callable[[object], object]]] = {
-    "issuer":          _issuer,
-    "listen":          _address,
-    "trusted_proxies": _networks,
+    "issuer":             _issuer,
+    "listen":             _address,
+    "trusted_proxies":    _networks,
+    "master_key_command": _command,
 }
 # fmt: on
 """What needs more than a type. They raise ValueError with what the value must be."""
@@ -131,7 +148,23 @@ class Tokens(Part, frozen=True):
 
     access_lifetime: Annotated[int, Meta(ge=60, le=DAY)] = 15 * 60
     refresh_lifetime: Seconds = 14 * DAY
-    algorithm: Literal["ES256", "EdDSA", "RS256", "PS256"] = "ES256"
+    algorithm: Literal["ES256", "ES384", "ES512", "EdDSA", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] = (
+        "ES256"
+    )
+
+
+class Keys(Part, frozen=True):
+    """Seconds for which a key signs, and for which it is published before: longer than others keep a key set."""
+
+    rotate_every: Annotated[int, Meta(ge=10, le=10 * 365 * DAY)] = 90 * DAY
+    publish_ahead: Annotated[int, Meta(ge=6, le=30 * DAY)] = 3600
+
+    def __post_init__(self) -> None:
+        if self.rotate_every < self.publish_ahead:
+            raise ValueError(
+                "needs a `rotate_every` of at least `publish_ahead`, for which the next key is published first:"
+                " raise the one or lower the other"
+            )
 
 
 class Sessions(Part, frozen=True):
@@ -150,6 +183,12 @@ class Passwords(Part, frozen=True):
     """How many sign-ins may wait for the password hash before more are answered with 503."""
 
     queue: Annotated[int, Meta(ge=1, le=10_000)] = 64
+
+
+class Fetch(Part, frozen=True):
+    """Networks beside the public ones from which URLs that an operator registered are fetched, and no others."""
+
+    allowed_networks: Networks = Networks()
 
 
 class Smtp(Part, frozen=True):
@@ -197,11 +236,14 @@ class Settings(Part, frozen=True):
     trusted_proxies: Networks = Networks()
     cookie_domain: Annotated[str, Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+\Z")] | None = None
     master_key: Secret | None = None
+    master_key_command: tuple[str, ...] | None = None
     feed: Feed = Feed()
     tokens: Tokens = Tokens()
+    keys: Keys = Keys()
     sessions: Sessions = Sessions()
     audit: AuditTrail = AuditTrail()
     passwords: Passwords = Passwords()
+    fetch: Fetch = Fetch()
     smtp: Smtp = Smtp()
     log: Log = Log()
     tls: Tls = Tls()
@@ -210,6 +252,14 @@ class Settings(Part, frozen=True):
         host = urlsplit(self.issuer).hostname or ""
         if self.cookie_domain is not None and not f".{host}".endswith(f".{self.cookie_domain}"):
             raise ValueError(f"cookie_domain {self.cookie_domain} is not a domain of the issuer's host {host}")
+        if self.master_key is not None and self.master_key_command is not None:
+            raise ValueError("both master_key and master_key_command are set: keep one")
+        least = -(-(self.tokens.access_lifetime + CLOCKS) // OLD_KEYS)
+        if self.keys.rotate_every < least:
+            raise ValueError(
+                f"keys.rotate_every must be at least {least}, or the key set outgrows what others read of it: a key"
+                " stays published for as long as its tokens live; raise it, or lower tokens.access_lifetime"
+            )
 
     @property
     def address(self) -> tuple[str, int]:
@@ -295,6 +345,8 @@ def _typed(kind: type, value: object) -> object:
     """A value of a type that is ours, or a path. Raises ValueError."""
     if isinstance(value, kind):
         return value
+    if kind is Networks:
+        return _networks(value)
     if kind in (Path, Secret) and isinstance(value, str):
         return kind(value)
     raise ValueError("must be text")

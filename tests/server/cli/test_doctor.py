@@ -114,3 +114,39 @@ def test_a_locked_database_is_found(own: Site):
         ran = own.run("doctor")
         other.execute("ROLLBACK")
     assert [finding["check"] for finding in ran.document["findings"] if finding["state"] == "fail"] == ["writing"]
+
+
+def _keys(site: Site, sql: str) -> list[dict[str, str]]:
+    """What is said of keys after something happened to them."""
+    with sqlite3.connect(site.data / "watchword.db") as database:
+        database.execute(sql)
+    return [finding for finding in site.run("doctor").document["findings"] if "key" in finding["check"]]
+
+
+def test_a_key_that_should_have_been_rotated_is_found(own: Site):
+    """Nobody serves, or whoever serves cannot: worth a word, no failure."""
+    (found,) = (finding for finding in _keys(own, LATE) if finding["state"] == "warn")
+    assert found["check"] == "access key"
+    assert "should have been rotated 2 h ago" in found["message"]
+    assert "watchword serve" in found["mend"]
+
+
+LATE = "UPDATE keys SET active_at = active_at - 90 * 86400 - 2 * 3600 - 60 WHERE use = 'access' AND active_at > 0"
+
+
+def test_a_key_without_a_successor_is_found(own: Site):
+    """An emergency would have to sign with a key that nobody knows."""
+    own.cli("api", "set", own.audience, "--alg", "EdDSA")
+    found = _keys(own, "DELETE FROM keys WHERE alg = 'EdDSA' AND active_at IS NULL")
+    assert {finding["state"] for finding in found} == {"ok", "warn"}
+    (warned,) = (finding for finding in found if finding["state"] == "warn")
+    assert "EdDSA" in warned["message"]
+    assert "no successor" in warned["message"]
+
+
+def test_one_key_that_cannot_be_opened_is_found(own: Site):
+    """Also one that does not sign yet: it will have to."""
+    found = _keys(own, "UPDATE keys SET sealed = zeroblob(40) WHERE active_at IS NULL")
+    (failed,) = (finding for finding in found if finding["state"] == "fail")
+    assert failed["check"] == "keys"
+    assert failed["mend"]

@@ -1,4 +1,4 @@
-"""`watchword revoke`, `watchword key` and `watchword token inspect`."""
+"""`watchword revoke` and `watchword token inspect`."""
 
 from __future__ import annotations
 
@@ -57,19 +57,6 @@ def test_everything_is_revoked_only_on_purpose(site: Site):
     """A line from the history must not log out the world."""
     assert site.run("revoke", "everything").code == 2
     assert [entry["kind"] for entry in site.cli("revoke", "everything", "--yes")["entries"]] == ["issuer"]
-
-
-def test_a_key_is_rotated_and_a_stolen_one_revoked(site: Site):
-    """A rotated key stays published; a revoked one is gone, and another signs."""
-    (old,) = [key for key in site.cli("key", "list")["keys"] if key["use"] == "access"]
-    new = site.cli("key", "rotate")
-    keys = {key["kid"]: key for key in site.cli("key", "list")["keys"]}
-    assert keys[old["kid"]]["retired_at"] > 0
-    assert keys[new["kid"]]["retired_at"] is None
-    gone = site.cli("revoke", "key", new["kid"], "--yes")
-    kids = {key["kid"] for key in site.cli("key", "list")["keys"]}
-    assert new["kid"] not in kids
-    assert gone["successor"]["kid"] in kids
 
 
 def test_a_token_is_shown_without_being_believed(site: Site):

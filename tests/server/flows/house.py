@@ -13,6 +13,7 @@ from typing import Any
 
 import jwt
 
+from tests.server.key_ages import LONG, born
 from watchword.policy import Principal
 from watchword_server.flows import clients, users
 from watchword_server.flows.administration import Operator
@@ -149,7 +150,7 @@ async def opened(data: Path) -> AsyncIterator[Issuer]:
 
 
 async def furnished(data: Path) -> Programs:
-    """Register everybody."""
+    """Register everybody. The keys have been published for long."""
     async with opened(data) as issuer:
         api, api_secret = await clients.add_api(issuer, BY, AUDIENCE, "Orders", SCOPES, NOW)
         await clients.add_api(issuer, BY, OTHER_AUDIENCE, "Stock", ("stock",), NOW)
@@ -171,6 +172,7 @@ async def furnished(data: Path) -> Programs:
         )
         await users.add(issuer, BY, ALICE, "Alice", PASSWORDS[ALICE], ("staff",), NOW)
         await users.add(issuer, BY, BOB, "Bob", PASSWORDS[BOB], (), NOW)
+    born(data, NOW - LONG)
     return known
 
 

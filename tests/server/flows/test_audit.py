@@ -9,9 +9,22 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.server.flows.house import ALICE, AUDIENCE, BOB, BY, CALLER, NOW, SCOPES, House, Program, claims
+from tests.server.flows.house import (
+    ALICE,
+    AUDIENCE,
+    BOB,
+    BY,
+    CALLER,
+    NOW,
+    OTHER_AUDIENCE,
+    SCOPES,
+    House,
+    Program,
+    claims,
+)
 from watchword.jose.b64 import unb64url
-from watchword_server.flows import clients, keys, revoking, users
+from watchword_server.flows import choices, clients, keys, revoking, users
+from watchword_server.flows.choices import ApiChoice
 from watchword_server.flows.introspect import introspect
 from watchword_server.flows.issuer import Issuer
 from watchword_server.flows.lists import sessions
@@ -22,6 +35,7 @@ from watchword_server.ports import Unavailable
 from watchword_server.protocol.errors import InvalidGrant, OAuthError, TooManyAttempts
 
 CREDENTIALS = {"grant_type": "client_credentials"}
+RS256 = ApiChoice(access_token_alg="RS256")
 
 
 @dataclass
@@ -104,8 +118,13 @@ async def _api_secret(scene: Scene) -> None:
     scene.secrets.add((await clients.new_api_secret(scene.issuer, BY, AUDIENCE, NOW))[1])
 
 
+async def _encrypt(scene: Scene) -> None:
+    _, made = await choices.new_encryption_key(scene.issuer, BY, OTHER_AUDIENCE, "ECDH-ES", "P-256", NOW, True)
+    scene.secrets.add(made["d"])
+
+
 async def _revoke_key(scene: Scene) -> None:
-    (kid,) = scene.house.rows("SELECT kid FROM keys WHERE use = 'access' AND retired_at IS NULL")[0]
+    (kid,) = scene.house.rows("SELECT kid FROM keys WHERE use = 'access' AND active_at > 0 AND retired_at IS NULL")[0]
     await keys.revoke_key(scene.issuer, BY, kid, NOW)
 
 
@@ -147,6 +166,10 @@ ACTS: list[tuple[str, Act, str, str, str]] = [
     ("a client's secret",  _client_secret,  "operator",  "client.secret",  "ok"),
     ("an API",             _new_api,        "operator",  "api.add",        "ok"),
     ("an API's secret",    _api_secret,     "operator",  "api.secret",     "ok"),
+    ("an API's choice",    lambda s: choices.set_api(s.issuer, BY, AUDIENCE, RS256, NOW), "operator", "api.set", "ok"),
+    ("an API's key pair",  _encrypt,        "operator",  "api.set",        "ok"),
+    ("a client's choice",  lambda s: choices.set_client_alg(s.issuer, BY, s.client, "ES384", NOW),
+                                            "operator",  "client.set",     "ok"),
     ("a stolen key",       _revoke_key,     "operator",  "key.revoke",     "ok"),
     ("a key",              lambda s: keys.rotate(s.issuer, BY, "access", NOW),     "operator", "key.rotate",   "ok"),
     ("a sign-out",         lambda s: sign_out(s.issuer, s.access, CALLER, NOW),    "user",     "session.end",  "ok"),

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from watchword_server.flows.repeats import MOST, Decided, Repeats
 from watchword_server.flows.token import digest
 
-DECIDED = Decided("client", "https://orders.example", "orders:read")
-OTHER = Decided("other", "https://orders.example", "orders:write")
+DECIDED = Decided("client", "https://orders.example", "orders:read", None)
+OTHER = Decided("other", "https://orders.example", "orders:write", "EdDSA")
 
 
 def sent(number: int) -> bytes:
@@ -45,11 +45,11 @@ def test_only_so_many_are_remembered() -> None:
     """A flood of different requests costs a bounded memory, and no wrong answer."""
     repeats = Repeats()
     for number in range(3 * MOST + 5):
-        repeats.learn(sent(number), 1, Decided(str(number), "aud", ""))
-        assert repeats.recall(sent(number), 1) == Decided(str(number), "aud", "")
+        repeats.learn(sent(number), 1, Decided(str(number), "aud", "", None))
+        assert repeats.recall(sent(number), 1) == Decided(str(number), "aud", "", None)
     known = [number for number in range(3 * MOST + 5) if repeats.recall(sent(number), 1)]
     assert 0 < len(known) <= MOST
-    assert all(repeats.recall(sent(number), 1) == Decided(str(number), "aud", "") for number in known)
+    assert all(repeats.recall(sent(number), 1) == Decided(str(number), "aud", "", None) for number in known)
 
 
 def test_no_secret_is_kept() -> None:

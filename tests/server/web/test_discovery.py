@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from tests.server.web.beside import opened
 from tests.server.web.served import Served, served
+from watchword.jose.b64 import b64url
+from watchword.jose.jwk import SigningKey
+from watchword_server.flows import keys
+from watchword_server.protocol.registration import ALGORITHMS
 
 MEMBERS = {
     "issuer": "",
@@ -19,6 +30,8 @@ MEMBERS = {
     "watchword_revocations_stream_endpoint": "/revocations/stream",
     "watchword_revocations_jwks_uri": "/revocations/jwks.json",
 }
+
+PUBLIC = {"RSA": {"n", "e"}, "EC": {"crv", "x", "y"}, "OKP": {"crv", "x"}}
 
 
 @pytest.mark.parametrize("document", ["openid-configuration", "oauth-authorization-server"])
@@ -47,15 +60,52 @@ def test_keys_are_public_and_nothing_else(server: Served, path: str) -> None:
     """No private and no symmetric member, and a cache may keep them for five minutes."""
     answer = server.http.get(path)
     assert answer.headers["cache-control"] == "public, max-age=300"
-    (key,) = answer.json()["keys"]
-    assert set(key) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
+    signing, waiting = answer.json()["keys"]
+    assert set(signing) == set(waiting) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
 
 
-def test_the_feed_has_a_key_of_its_own(server: Served) -> None:
-    """It signs nothing else, so it is not among the keys of tokens."""
-    (access,) = server.http.get("/jwks.json").json()["keys"]
-    (feed,) = server.http.get("/revocations/jwks.json").json()["keys"]
-    assert access["kid"] != feed["kid"]
+def test_no_algorithm_has_private_members(tmp_path: Path) -> None:
+    """Keys of all at once: what is published is what RFC 7517 and 7518 call public, and no number of theirs."""
+    with served(tmp_path) as own:
+        secrets = asyncio.run(every_algorithm(own))
+        found = [own.http.get(path) for path in ("/jwks.json", "/revocations/jwks.json")]
+    members = [key for answer in found for key in answer.json()["keys"]]
+    assert len(members) == len(secrets) == 2 * (len(ALGORITHMS) + 1)
+    assert {key["alg"] for key in members} == set(ALGORITHMS)
+    for key in members:
+        assert set(key) == {"kty", "kid", "alg", "use", *PUBLIC[key["kty"]]}
+    assert not any(number in answer.text for answer in found for secret in secrets for number in private(secret))
+
+
+async def every_algorithm(own: Served) -> list[bytes]:
+    """Begin with all of them; the private keys."""
+    async with opened(own) as issuer:
+        for alg in ALGORITHMS:
+            await issuer.stores.journal.save(*await keys.begin(issuer, alg, int(time.time())))
+        found = [issuer.key_store.open(key) for key in await issuer.stores.keys.all()]
+    return [key.pkcs8() for key in found if isinstance(key, SigningKey)]
+
+
+def private(pkcs8: bytes) -> list[str]:
+    """The numbers of a private key as a JWK would have them (RFC 7518 §6, RFC 8037 §2)."""
+    key = load_der_private_key(pkcs8, None)
+    if isinstance(key, RSAPrivateKey):
+        numbers = key.private_numbers()
+        found = [numbers.d, numbers.p, numbers.q, numbers.dmp1, numbers.dmq1, numbers.iqmp]
+    elif isinstance(key, EllipticCurvePrivateKey):
+        found = [key.private_numbers().private_value]
+    else:
+        assert isinstance(key, Ed25519PrivateKey)
+        found = [int.from_bytes(key.private_bytes_raw())]
+    return [b64url(number.to_bytes((number.bit_length() + 7) // 8)) for number in found]
+
+
+def test_the_feed_has_keys_of_its_own(server: Served) -> None:
+    """They sign nothing else, so they are not among the keys of tokens."""
+    access = {key["kid"] for key in server.http.get("/jwks.json").json()["keys"]}
+    feed = {key["kid"] for key in server.http.get("/revocations/jwks.json").json()["keys"]}
+    assert len(access) == len(feed) == 2
+    assert access.isdisjoint(feed)
 
 
 def test_an_issuer_with_a_path_has_everything_below_it(tmp_path: Path) -> None:

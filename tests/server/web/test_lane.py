@@ -18,6 +18,7 @@ from pathlib import Path
 import jwt
 import pytest
 
+from tests.server.key_ages import LONG, born
 from tests.server.web.beside import BY, issued, opened
 from tests.server.web.served import AUDIENCE, Served, served
 from tests.server.web.wire import GRANT, TROUBLE, Answer, Wire, known, post
@@ -240,6 +241,7 @@ async def _changes(server: Served) -> None:
                 )
                 assert (answer.status, answer.express) == (200, False)
 
+                born(server.data, now - LONG)
                 before = jwt.get_unverified_header(asked(pair).token)["kid"]
                 answer = await after(keys.rotate(issuer, BY, "access", now))
                 rotated = jwt.get_unverified_header(answer.token)["kid"]

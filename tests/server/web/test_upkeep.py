@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from tests.server.web.served import EMAIL, Served, filled, served
-from watchword_server.changes import Audit, Send
+from watchword_server.changes import Audit, ResealKey, Send
 from watchword_server.flows import users
 from watchword_server.flows.issuer import Issuer
 from watchword_server.main import load_settings, open_issuer
@@ -92,6 +92,34 @@ async def test_what_has_expired_goes(tmp_path: Path) -> None:
             while any(row.action == "old" for row in await issuer.stores.audit.latest(2000)):
                 assert time.monotonic() < deadline
         assert await issuer.stores.audit.latest(10)
+
+
+async def test_keys_are_tended(tmp_path: Path) -> None:
+    """When their time has come, without anybody asking for it."""
+    async with deployment(tmp_path) as issuer:
+        (before,) = [key for key in await issuer.stores.keys.all() if key.use == "access" and key.active_at]
+        ahead = issuer.terms.rotate_every
+        async with Upkeep(issuer, Mailbox(), lambda: time.time() + ahead), asyncio.timeout(10):
+            while not any(row.action == "key.rotate" for row in await issuer.stores.audit.latest(9)):
+                await asyncio.sleep(0.01)
+        ended = {key.kid: key.retired_at for key in await issuer.stores.keys.all()}
+        assert ended[before.kid]
+
+
+async def test_keys_that_cannot_be_tended_now_are_tended_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A master key that does not fit is told, and everything else goes on."""
+    async with deployment(tmp_path) as issuer:
+        signing, waiting = sorted(
+            (key for key in await issuer.stores.keys.all() if key.use == "access"),
+            key=lambda key: key.active_at is None,
+        )
+        await issuer.stores.journal.save(ResealKey(waiting.kid, waiting.sealed, signing.sealed))
+        async with Upkeep(issuer, Mailbox(), time.time) as upkeep:
+            await until(lambda: "keys put off" in caplog.text)
+            assert await upkeep.ailment() is None
+    assert "background task died" not in caplog.text
 
 
 class Dying:

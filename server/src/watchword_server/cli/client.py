@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
 from watchword_server.cli.answers import Answer
+from watchword_server.cli.choosing import Alg, NoAlg, begins, sentences
 from watchword_server.cli.desk import Desk, at_desk, enlist, group
 from watchword_server.cli.failures import Usage
-from watchword_server.flows import clients, lists
+from watchword_server.flows import choices, clients, lists
 from watchword_server.protocol.grants.client_credentials import GRANT_TYPE as CLIENT_CREDENTIALS
 from watchword_server.protocol.grants.refresh_token import GRANT_TYPE as REFRESH_TOKEN
 from watchword_server.protocol.values import CONFIDENTIAL, PUBLIC, Client
@@ -38,6 +40,7 @@ def commands() -> typer.Typer:
     app = group("Programs that get tokens.")
     for name, act in (
         ("add", add),
+        ("set", set_),
         ("list", list_),
         ("show", show),
         ("disable", disable),
@@ -58,6 +61,7 @@ async def add(
     redirect_uri: Annotated[list[str] | None, typer.Option(metavar="URI", help="May be repeated.")] = None,
     origin: Annotated[list[str] | None, typer.Option(metavar="ORIGIN", help="Of its web pages. Repeatable.")] = None,
     rotate: Annotated[bool, typer.Option(help="Replace its refresh token at every use (public: always).")] = True,
+    alg: Alg = None,
 ) -> Answer:
     """Register a client, and make its secret unless it is public."""
     new = clients.NewClient(
@@ -69,9 +73,21 @@ async def add(
         redirect_uris=tuple(redirect_uri or ()),
         origins=tuple(origin or ()),
         rotates=rotate,
+        access_token_alg=alg,
     )
     client, made = await clients.add(desk.issuer, desk.by, new, desk.now)
-    return with_secret(client, made)
+    since, when = await begins(desk, alg)
+    answer = with_secret(client, made)
+    return replace(answer, document={**answer.document, **since}, note=sentences(answer.note, when))
+
+
+async def set_(desk: Desk, client_id: Which, alg: Alg = None, no_alg: NoAlg = False) -> Answer:
+    """Choose what the client's new tokens are signed with, at APIs that have not chosen themselves."""
+    if (alg is None) == (not no_alg):
+        raise Usage("say --alg or --no-alg")
+    client = await choices.set_client_alg(desk.issuer, desk.by, client_id, alg, desk.now)
+    since, when = await begins(desk, alg)
+    return Answer({**record(client), **since}, note=when)
 
 
 async def list_(
@@ -133,6 +149,7 @@ def record(client: Client) -> dict[str, Any]:
         "rotates": client.rotates,
         "created_at": client.created_at,
         "disabled_at": client.disabled_at,
+        "access_token_alg": client.access_token_alg,
     }
 
 

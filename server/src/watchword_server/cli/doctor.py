@@ -6,7 +6,7 @@ import asyncio
 import os
 import stat
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -15,18 +15,23 @@ from urllib.parse import urlsplit
 from watchword_server.cli.answers import Answer
 from watchword_server.cli.desk import Call
 from watchword_server.cli.failures import Code
+from watchword_server.cli.key import span
 from watchword_server.cli.listening import in_use
 from watchword_server.cli.world import DatabaseReport
-from watchword_server.flows import keys
-from watchword_server.flows.keyring import ACCESS, FEED
+from watchword_server.flows import keys, master_key
+from watchword_server.flows.key_life import USES, families, has_room
+from watchword_server.flows.master_key import Seals
 from watchword_server.ports import KeyStoreError, Unavailable
 from watchword_server.settings import SettingsError
 
 if TYPE_CHECKING:
+    from watchword_server.changes import StoredKey
     from watchword_server.settings import Settings
 
 CLOCK_ERROR: Final = 5
 """Seconds that two clocks may differ: the leeway of a verifier."""
+LATE: Final = 600
+"""Seconds by which a rotation may be late before it is worth a word."""
 PATIENCE: Final = 3
 """Seconds to wait for the running issuer."""
 
@@ -101,14 +106,29 @@ def _folder(folder: Path) -> Iterator[Finding]:
 
 def _master_key(settings: Settings) -> Iterator[Finding]:
     file = settings.data / "master.key"
-    if settings.master_key is not None:
-        yield Finding("ok", "master key", "from the settings")
-    elif not file.exists():
+    if settings.master_key is not None or settings.master_key_command is not None:
+        return
+    if not file.exists():
         yield Finding("warn", "master key", f"{file} is not there yet", "`watchword serve` makes it; keep a copy apart")
     elif file.stat().st_mode & 0o077:
         yield Finding("fail", "master key", f"others on this machine may read {file}", f"chmod 600 {file}")
+
+
+def _seals(found: Seals, file: Path) -> Iterator[Finding]:
+    """Where the master key comes from, and whether all keys are sealed under the newest."""
+    check, source = "master key", found.source
+    if source.kind != "file" and file.exists():
+        mend = "remove it, unless a backup of the database needs it"
+        yield Finding("warn", check, f"{file} is not used: it comes from {source.place}", mend)
+    message, rotate = f"from {source.place}", "run `watchword key rotate-master`"
+    if found.older:
+        older = f"{message}, and {len(found.older)} of {len(found.keys)} keys are sealed under an older one"
+        yield Finding("warn", check, older, rotate)
+    elif len(source.ids) > 1:
+        mend = rotate if source.kind == "file" else f"let {source.place} give the first key only"
+        yield Finding("warn", check, f"{message}, which gives {len(source.ids)}; only the first is needed", mend)
     else:
-        yield Finding("ok", "master key", f"{file}; keep a copy apart from the backups of the database")
+        yield Finding("ok", check, f"{message}; keep a copy apart from the backups of the database")
 
 
 async def _database(call: Call, settings: Settings, sound: bool) -> AsyncIterator[Finding]:
@@ -154,24 +174,47 @@ def _report(report: DatabaseReport) -> Iterator[Finding]:
 
 
 async def _keys(call: Call, settings: Settings) -> AsyncIterator[Finding]:
-    mend = "set `master_key` (or master.key in the data folder) to the one that the keys were made under"
+    mend = "see docs/guides/master-key.md: it must be the master key that the keys were made under"
     try:
         async with call.world.open(settings) as issuer:
             stored = await keys.current(issuer)
             for key in stored:
                 issuer.key_store.open(key)
+            sealed = await master_key.seals(issuer)
     except KeyStoreError as error:
         yield Finding("fail", "keys", str(error), mend)
         return
     except Unavailable as error:
         yield Finding("fail", "keys", str(error), "try again")
         return
-    for use in (ACCESS, FEED):
-        signing = [key for key in stored if key.use == use and key.retired_at is None]
-        if signing:
-            yield Finding("ok", f"{use} key", f"{signing[-1].alg} {signing[-1].kid}; the master key fits")
-        else:
-            yield Finding("fail", f"{use} key", "there is none", f"watchword key rotate --use {use}")
+    for finding in (*_seals(sealed, settings.data / "master.key"), *_lives(stored, settings, int(time.time()))):
+        yield finding
+
+
+def _lives(stored: Sequence[StoredKey], settings: Settings, now: int) -> Iterator[Finding]:
+    """Who signs, since when, and whether another waits."""
+    known = families(stored)
+    for use in USES:
+        if not any(family.use == use for family in known):
+            yield Finding("fail", f"{use} key", "there is none", "`watchword serve` makes it")
+        if not has_room(stored, use):
+            mend = "wait until older tokens have expired; with a longer `keys.rotate_every` there are fewer keys"
+            yield Finding("warn", f"{use} keys", "so many are published that none is rotated", mend)
+    for family in known:
+        key = family.signing(now) or family.appointed()
+        if key is not None:
+            yield _life(key, family.waiting(), settings, now)
+
+
+def _life(key: StoredKey, waiting: StoredKey | None, settings: Settings, now: int) -> Finding:
+    check, what = f"{key.use} key", f"{key.alg} {key.kid}"
+    late = now - (key.active_at or now) - settings.keys.rotate_every
+    if waiting is None:
+        return Finding("warn", check, f"{what} has no successor", "`watchword serve` publishes one within a minute")
+    if late > LATE:
+        mend = "`watchword serve` rotates it within a minute; where it does not, its log says `keys put off`"
+        return Finding("warn", check, f"{what} should have been rotated {span(late)} ago", mend)
+    return Finding("ok", check, f"{what}; the master key fits, and the next key is published")
 
 
 def _port(settings: Settings, answering: Answering | None) -> Iterator[Finding]:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from watchword.jose.b64 import b64url
+from watchword.wire.metadata import is_local
 from watchword_server.changes import Add, Change, SetApiSecret, SetClientDisabled, SetClientSecret
+from watchword_server.flows import keys
 from watchword_server.flows.administration import Operator, Refused, Taken, Unknown
 from watchword_server.flows.issuer import Issuer, audit, revoke
 from watchword_server.flows.token import GRANTS
 from watchword_server.ports import Conflict
 from watchword_server.protocol.client_authentication import secret_hash
-from watchword_server.protocol.registration import BadRegistration, checked_api, checked_client
-from watchword_server.protocol.values import CONFIDENTIAL, Api, Client
+from watchword_server.protocol.registration import (
+    BadRegistration,
+    checked_alg,
+    checked_api,
+    checked_client,
+    checked_encryption,
+)
+from watchword_server.protocol.values import CONFIDENTIAL, Api, Client, Encryption
 from watchword_server.revocation import deaths
 
 SECRET_PREFIX = "wws_"
@@ -32,21 +40,48 @@ class NewClient:
     redirect_uris: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     rotates: bool = True
+    access_token_alg: str | None = None
 
 
 async def add_api(
-    issuer: Issuer, by: Operator, audience: str, name: str, scopes: tuple[str, ...], now: int
+    issuer: Issuer,
+    by: Operator,
+    audience: str,
+    name: str,
+    scopes: tuple[str, ...],
+    now: int,
+    access_token_alg: str | None = None,
+    encryption: Encryption | None = None,
 ) -> tuple[Api, str]:
     """Register an API; the second part is its secret, which nobody can read again."""
     secret = _secret(issuer)
-    api = Api(audience, name, scopes, f"api_{issuer.identifier()}", secret_hash(secret), now)
+    wanted = registrable(issuer, encryption)
+    client_id = f"api_{issuer.identifier()}"
+    api = Api(audience, name, scopes, client_id, secret_hash(secret), now, access_token_alg, wanted)
     try:
         checked_api(api)
     except BadRegistration as error:
         raise Refused(str(error)) from error
+    keys_too = await begun(issuer, access_token_alg, now)
     row = audit(by.caller, now, by.actor, "api.add", target=f"api:{audience}")
-    await _save(issuer, f"the API {audience} is registered already", Add(api), row)
+    await _save(issuer, f"the API {audience} is registered already", Add(api), *keys_too, row)
     return api, secret
+
+
+def registrable(issuer: Issuer, encryption: Encryption | None) -> Encryption | None:
+    """How an API's tokens are encrypted, as it may be registered here. Raises Refused."""
+    try:
+        return None if encryption is None else checked_encryption(encryption, is_local(issuer.terms.issuer))
+    except BadRegistration as error:
+        raise Refused(str(error)) from error
+
+
+async def begun(issuer: Issuer, alg: str | None, now: int) -> Sequence[Change]:
+    """The keys that a chosen algorithm needs, to be saved with the choice. Raises Refused."""
+    try:
+        return () if alg is None else await keys.begin(issuer, checked_alg(alg), now)
+    except BadRegistration as error:
+        raise Refused(str(error)) from error
 
 
 async def find_api(issuer: Issuer, audience: str) -> Api:
@@ -82,13 +117,15 @@ async def add(issuer: Issuer, by: Operator, new: NewClient, now: int) -> tuple[C
         redirect_uris=new.redirect_uris,
         origins=new.origins,
         rotates=new.rotates,
+        access_token_alg=new.access_token_alg,
     )
     try:
         checked_client(client, apis, GRANTS)
     except BadRegistration as error:
         raise Refused(str(error)) from error
+    keys_too = await begun(issuer, new.access_token_alg, now)
     row = audit(by.caller, now, by.actor, "client.add", target=f"client:{client.client_id}")
-    await _save(issuer, "the client is registered already", Add(client), row)
+    await _save(issuer, "the client is registered already", Add(client), *keys_too, row)
     return client, secret
 
 

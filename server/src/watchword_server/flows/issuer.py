@@ -11,10 +11,11 @@ import msgspec
 from watchword.jose.b64 import b64url
 from watchword_server.changes import Audit, Revoke
 from watchword_server.flows.repeats import Repeats
-from watchword_server.ports import Attempts, KeyStore, PasswordHasher, Random, Stores
+from watchword_server.ports import Attempts, KeyStore, MasterKeys, PasswordHasher, Random, Stores
 from watchword_server.revocation.deaths import Death
 
 if TYPE_CHECKING:
+    from watchword_server.flows.api_keys import ApiKeys
     from watchword_server.flows.feed import Feed
     from watchword_server.flows.keyring import KeyRing
 
@@ -28,6 +29,10 @@ class Terms:
     refresh_lifetime: int = 14 * 24 * 3600
     session_lifetime: int = 30 * 24 * 3600
     algorithm: str = "ES256"
+    rotate_every: int = 90 * 24 * 3600
+    """Seconds for which a key signs before the next one does."""
+    publish_ahead: int = 3600
+    """Seconds for which a key is published before it signs: longer than others keep a key set."""
     feed_public: bool = False
     """Whether anybody may read the revocation feed, or only who has an API's credentials."""
     audit_retention: int = 400 * 24 * 3600
@@ -50,8 +55,10 @@ class Issuer:
     keyring: KeyRing
     feed: Feed
     key_store: KeyStore
+    master_keys: MasterKeys
     hasher: PasswordHasher
     attempts: Attempts
+    api_keys: ApiKeys
     random: Random = field(repr=False)
     repeats: Repeats = field(default_factory=Repeats, repr=False)
 

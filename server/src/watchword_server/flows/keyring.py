@@ -1,7 +1,8 @@
-"""The signing keys in use: read from the store, opened once, renewed when the store says that keys changed."""
+"""The signing keys in use: read from the store, opened once, renewed when the store or the time says so."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,14 +10,14 @@ import msgspec
 
 from watchword import log
 from watchword.jose import jws
-from watchword.jose.jwk import PublicKey, SigningKey, public_key
-from watchword_server.changes import Add, Change, StoredKey
-from watchword_server.ports import Head, Keys, KeyStore
-from watchword_server.protocol.access_token import TYPE
-from watchword_server.revocation.deaths import SLACK
+from watchword.jose.jwk import PublicKey, public_key
+from watchword.jose.jws import Signer
+from watchword.jose.kinds import Kind
+from watchword_server.changes import StoredKey
+from watchword_server.flows.key_life import ACCESS, FEED, able, next_turn
+from watchword_server.ports import Head, Keys, KeyStore, KeyStoreError
 
-ACCESS = "access"
-FEED = "feed"
+FEED_ALG = "ES256"
 
 Sign = Callable[[bytes], str]
 
@@ -26,12 +27,20 @@ class Ring:
     """Every key at one state of the store. The two sets of public keys have none in common."""
 
     state: int
-    access_kid: str
-    sign_access: Sign
+    until: float
+    """In seconds: from then on another key signs, without any change of state."""
+    algorithm: str
+    """What access tokens are signed with where nobody chose."""
+    sign_access: Mapping[str, Sign]
+    """By algorithm."""
     sign_feed: Mapping[type[log.Message], Sign]
     trusted: Mapping[str, PublicKey]
     jwks: bytes
     feed_jwks: bytes
+
+    def signs(self, alg: str | None) -> Sign:
+        """Signs an access token by this algorithm; by the deployment's own where none is chosen, or none signs yet."""
+        return self.sign_access.get(alg or self.algorithm) or self.sign_access[self.algorithm]
 
 
 class NoSigningKey(Exception):
@@ -39,66 +48,81 @@ class NoSigningKey(Exception):
 
 
 class KeyRing:
-    """Hands out the Ring that belongs to a Head."""
+    """Hands out the Ring that belongs to a Head and a time."""
 
     def __init__(self, keys: Keys, store: KeyStore, algorithm: str) -> None:
         self._keys = keys
         self._store = store
         self._algorithm = algorithm
-        self._opened: dict[str, SigningKey] = {}
+        self._opened: dict[str, Signer] = {}
         self._ring: Ring | None = None
+        self._reading = asyncio.Lock()
 
     async def at(self, head: Head, now: int) -> Ring:
-        """The keys as of `head`; reads the store only when `head.state` is another than last time."""
-        ring = self.known(head)
+        """The keys as of `head` at `now` (seconds); reads the store only when one of them calls for it."""
+        ring = self.known(head, now)
         if ring is not None:
             return ring
-        stored = [key for key in await self._keys.all() if _published(key, now, head.lifetime)]
-        ring = self._ring = self._build(stored, head.state)
+        async with self._reading:  # whoever waits here finds what the first has read
+            ring = self.known(head, now)
+            if ring is None:
+                ring = self._ring = await self._read(head.state, now)
         return ring
 
-    def known(self, head: Head) -> Ring | None:
-        """The keys as of `head` if they were read already."""
+    def known(self, head: Head, now: int) -> Ring | None:
+        """The keys as of `head` at `now` if they were read already."""
         ring = self._ring
-        return ring if ring is not None and ring.state == head.state else None
+        return ring if ring is not None and ring.state == head.state and now < ring.until else None
 
-    def first_keys(self, stored: Sequence[StoredKey], now: int) -> Sequence[Change]:
-        """What to add so that there is one key for tokens and another for the feed."""
-        wanted = ((ACCESS, self._algorithm), (FEED, "ES256"))
-        return [
-            Add(self._store.make(alg, use, now))
-            for use, alg in wanted
-            if not any(key.use == use and key.alg == alg and key.retired_at is None for key in stored)
-        ]
+    async def open_ahead(self, stored: Sequence[StoredKey]) -> None:
+        """Open what may sign next, before it has to. Raises KeyStoreError."""
+        for key in stored:
+            if key.retired_at is None:
+                await self._open(key)
 
-    def _build(self, stored: Sequence[StoredKey], state: int) -> Ring:
-        access = self._current(stored, ACCESS, self._algorithm)
-        feed = self._current(stored, FEED, "ES256")
+    async def _read(self, state: int, now: int) -> Ring:
+        stored = await self._keys.all()
+        access, feed = able(stored, ACCESS, now), able(stored, FEED, now).get(FEED_ALG)
+        if not access:
+            raise NoSigningKey("no key signs access tokens; start the server once, and it makes one")
+        if feed is None:
+            raise NoSigningKey("no key signs the feed; start the server once, and it makes one")
+        signers = {alg: await self._open(key) for alg, key in access.items()}
+        feed_signer = await self._open(feed)
+        self._opened = {key.kid: self._opened[key.kid] for key in stored if key.kid in self._opened}
+        turn = next_turn(stored, now)
         return Ring(
             state=state,
-            access_kid=access.kid,
-            sign_access=jws.signer(access, TYPE),
-            sign_feed={kind: jws.signer(feed, typ) for typ, kind in log.TYPES.items()},
+            until=float("inf") if turn is None else turn,
+            algorithm=self._chosen(access),
+            sign_access={alg: jws.signer(key, Kind.ACCESS_TOKEN) for alg, key in signers.items()},
+            sign_feed={message: jws.signer(feed_signer, kind) for kind, message in log.TYPES.items()},
             trusted={key.kid: public_key(msgspec.json.decode(key.public)) for key in stored if key.use == ACCESS},
             jwks=_jwks(stored, ACCESS),
             feed_jwks=_jwks(stored, FEED),
         )
 
-    def _current(self, stored: Sequence[StoredKey], use: str, alg: str) -> SigningKey:
-        usable = [key for key in stored if key.use == use and key.alg == alg and key.retired_at is None]
-        if not usable:
-            raise NoSigningKey(f"no {alg} key for {use}; start the server once, or run `watchword key rotate`")
-        newest = usable[-1]
-        if newest.kid not in self._opened:
-            self._opened[newest.kid] = self._store.open(newest)
-        return self._opened[newest.kid]
+    def _chosen(self, access: Mapping[str, StoredKey]) -> str:
+        """The deployment's own algorithm. While its first key is only announced, the one before goes on."""
+        if self._algorithm in access:
+            return self._algorithm
+        return max(access, key=lambda alg: access[alg].active_at or 0)
 
+    async def _open(self, key: StoredKey) -> Signer:
+        """On a thread: an RSA key takes a tenth of a second, and a command that has the master key takes its time."""
+        opened = self._opened.get(key.kid)
+        if opened is None:
+            try:
+                opened = await asyncio.to_thread(self._store.open, key)
+            except KeyStoreError:
+                opened = await self._open_anew(key)
+            self._opened[key.kid] = opened
+        return opened
 
-def _published(key: StoredKey, now: int, lifetime: int) -> bool:
-    """A retired key stays published until the last token it signed has expired."""
-    if key.revoked_at is not None:
-        return False
-    return key.retired_at is None or now < key.retired_at + lifetime + SLACK
+    async def _open_anew(self, key: StoredKey) -> Signer:
+        """Since it was read, it may have been sealed under another master key, and the one before be gone."""
+        found = next((one for one in await self._keys.all() if one.kid == key.kid), key)
+        return await asyncio.to_thread(self._store.open, found)
 
 
 def _jwks(stored: Sequence[StoredKey], use: str) -> bytes:

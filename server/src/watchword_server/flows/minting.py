@@ -7,12 +7,16 @@ from typing import NamedTuple
 
 import msgspec
 
+from watchword_server.changes import Change
+from watchword_server.flows.encryption import Seal, seal_of, sealed
 from watchword_server.flows.issuer import Issuer
 from watchword_server.flows.keyring import Ring
 from watchword_server.flows.repeats import Decided
 from watchword_server.ports import Head
 from watchword_server.protocol.access_token import AccessClaims, payload
-from watchword_server.protocol.values import Grant
+from watchword_server.protocol.errors import InvalidTarget
+from watchword_server.protocol.targets import chosen_alg
+from watchword_server.protocol.values import Api, Client, Grant
 
 
 class Tokens(msgspec.Struct, frozen=True, gc=False):
@@ -23,6 +27,13 @@ class Tokens(msgspec.Struct, frozen=True, gc=False):
     expires_in: int
     scope: str
     refresh_token: str | None = None
+
+
+class Minted(NamedTuple):
+    """Tokens that were made, and what has to be saved before they are handed out."""
+
+    tokens: Tokens
+    changes: tuple[Change, ...] = ()
 
 
 class Standing(NamedTuple):
@@ -54,14 +65,31 @@ def for_clients(issuer: Issuer, asked: Sequence[tuple[Standing, Decided]], now: 
         for on, one in asked
     ]
     payloads = [payload(one) for one in claims]
-    signed = [on.ring.sign_access(text) for (on, _), text in zip(asked, payloads, strict=True)]
+    signed = [on.ring.signs(one.alg)(text) for (on, one), text in zip(asked, payloads, strict=True)]
     return [Tokens(text, one.jti, until - now, one.scope) for text, one in zip(signed, claims, strict=True)]
 
 
+async def registered(issuer: Issuer, audience: str) -> Api:
+    """The API that a token is for: without it nobody can say how the token must be made."""
+    api = await issuer.stores.apis.find(audience)
+    if api is None:
+        raise InvalidTarget("this API is not registered")
+    return api
+
+
 async def for_grant(
-    issuer: Issuer, head: Head, grant: Grant, scope: Sequence[str], roles: Sequence[str], now: int, refresh: str | None
-) -> Tokens:
+    issuer: Issuer,
+    head: Head,
+    client: Client,
+    grant: Grant,
+    scope: Sequence[str],
+    roles: Sequence[str],
+    now: int,
+    refresh: str | None,
+) -> Minted:
     """A token of a person by a client. It never outlives its grant."""
+    api = await registered(issuer, grant.audience)
+    seal = await seal_of(issuer, api, now)
     claims = AccessClaims(
         iss=issuer.terms.issuer,
         sub=grant.sub,
@@ -77,4 +105,13 @@ async def for_grant(
         roles=tuple(roles),
     )
     ring = await issuer.keyring.at(head, now)
-    return Tokens(ring.sign_access(payload(claims)), claims.jti, claims.exp - now, claims.scope, refresh)
+    signed = ring.signs(chosen_alg(api, client))(payload(claims))
+    return sealed_up(issuer, seal, Tokens(signed, claims.jti, claims.exp - now, claims.scope, refresh), now)
+
+
+def sealed_up(issuer: Issuer, seal: Seal | None, tokens: Tokens, now: int) -> Minted:
+    """The tokens as their API wants them: `seal` is None only for an API that wants them signed and no more."""
+    if seal is None:
+        return Minted(tokens)
+    text, change = sealed(issuer, seal, tokens.access_token, now + tokens.expires_in)
+    return Minted(msgspec.structs.replace(tokens, access_token=text), (change,))

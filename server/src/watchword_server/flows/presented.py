@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from watchword.errors import InvalidToken
 from watchword.jose import jws, jwt
+from watchword.jose.kinds import Kind
 from watchword.policy import Opener, Policy, Principal
+from watchword_server.flows.encryption import unsealed
 from watchword_server.flows.issuer import Issuer
-from watchword_server.protocol.access_token import TYPE
 from watchword_server.protocol.errors import InvalidSession
 
 MAX_TOKEN = 16 * 1024
@@ -17,12 +18,14 @@ async def presented(issuer: Issuer, token: str, now: int, audience: str | None =
     """What a token says, or InvalidSession: of us, alive, not revoked.
 
     The audience may be any API that is registered here, unless one is named. The log is read to its end first,
-    so a revocation that another process committed a moment ago counts.
+    so a revocation that another process committed a moment ago counts. Of an encrypted token, what is signed inside
+    is judged.
     """
+    token = await unsealed(issuer, token)
     head = await issuer.stores.log.head()
     ring = await issuer.keyring.at(head, now)
     try:
-        _, payload = jws.verify(token, ring.trusted, (TYPE,), MAX_TOKEN)
+        _, payload = jws.verify(token, ring.trusted, (Kind.ACCESS_TOKEN,), MAX_TOKEN)
         aud = jwt.claims(payload).get("aud")
         if not isinstance(aud, str) or (audience is not None and aud != audience):
             raise InvalidSession("token is for another API")

@@ -57,10 +57,11 @@ async def _once(
     grant, user, token = _whole(found)
     granted = narrowed(grant, scope, resource)
     following = _following(issuer, step, raw, token, now)
-    tokens = await minting.for_grant(issuer, head, grant, granted, user.roles, now, following.token)
-    row = audit(caller, now, f"client:{client.client_id}", "token.refresh", target=f"grant:{grant.gid}", jti=tokens.jti)
-    await issuer.stores.journal.save(*following.changes, row)
-    return tokens
+    minted = await minting.for_grant(issuer, head, client, grant, granted, user.roles, now, following.token)
+    actor, jti = f"client:{client.client_id}", minted.tokens.jti
+    row = audit(caller, now, actor, "token.refresh", target=f"grant:{grant.gid}", jti=jti)
+    await issuer.stores.journal.save(*following.changes, *minted.changes, row)
+    return minted.tokens
 
 
 async def _find(issuer: Issuer, raw: str) -> Found:

@@ -11,11 +11,15 @@ MOST: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What a client_credentials request was found to deserve. `scope` is as in the token."""
+    """What a client_credentials request was found to deserve. `scope` is as in the token.
+
+    `alg` is what the API or the client chose.
+    """
 
     client_id: str
     audience: str
     scope: str
+    alg: str | None
 
 
 class Repeats:

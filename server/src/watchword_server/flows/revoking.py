@@ -11,14 +11,16 @@ from watchword.log import Entry
 from watchword_server.changes import Change, EndGrant, EndGrantsOf, EndSession, EndSessionsOf
 from watchword_server.flows import clients, users
 from watchword_server.flows.administration import Operator, Refused, Unknown
+from watchword_server.flows.encryption import unsealed
 from watchword_server.flows.issuer import Issuer, audit, revoke
+from watchword_server.protocol.errors import InvalidSession
 from watchword_server.revocation import deaths
 
 
 async def token(issuer: Issuer, by: Operator, text: str, now: int) -> Sequence[Entry]:
     """One access token, by its text or its `jti`. The text may come from anywhere: only its `jti` is used."""
     lifetime = (await issuer.stores.log.head()).lifetime
-    jti = _jti(text) if "." in text else text
+    jti = _jti(await _signed(issuer, text)) if "." in text else text
     return await _save(issuer, by, now, f"token:{jti}", revoke(deaths.token(jti, now + lifetime)))
 
 
@@ -64,6 +66,13 @@ async def everything(issuer: Issuer, by: Operator, now: int) -> Sequence[Entry]:
 async def _save(issuer: Issuer, by: Operator, now: int, target: str, *changes: Change) -> Sequence[Entry]:
     row = audit(by.caller, now, by.actor, "revoke", target=target)
     return await issuer.stores.journal.save(*changes, row)
+
+
+async def _signed(issuer: Issuer, text: str) -> str:
+    try:
+        return await unsealed(issuer, text)
+    except InvalidSession as error:
+        raise Refused("this encrypted token is not known here, or has expired; revoke it by its jti") from error
 
 
 def _jti(text: str) -> str:

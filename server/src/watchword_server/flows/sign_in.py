@@ -129,12 +129,13 @@ async def _open_session(
     )
     grant = Grant(issuer.identifier(), client.client_id, user.sub, audience, scope, now, expires_at, sid=session.sid)
     raw = spelled(issuer.random(32))
-    tokens = await minting.for_grant(issuer, head, grant, scope, user.roles, now, raw)
+    minted = await minting.for_grant(issuer, head, client, grant, scope, user.roles, now, raw)
     await issuer.stores.journal.save(
         Unrevoked(head.rev, sub=user.sub, client_id=client.client_id),
         Add(session),
         Add(grant),
         Add(new_token(issuer, raw, grant.gid, now)),
+        *minted.changes,
         audit(
             caller,
             now,
@@ -144,4 +145,4 @@ async def _open_session(
             client_id=client.client_id,
         ),
     )
-    return SignedIn(session, user, tokens)
+    return SignedIn(session, user, minted.tokens)

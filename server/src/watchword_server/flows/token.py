@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from watchword_server.changes import Audit
 from watchword_server.flows import minting
+from watchword_server.flows.encryption import seal_of
 from watchword_server.flows.issuer import Caller, Issuer
 from watchword_server.flows.minting import Standing, Tokens
 from watchword_server.flows.refresh import refresh
@@ -16,6 +17,7 @@ from watchword_server.ports import Head
 from watchword_server.protocol.client_authentication import authenticated, presented
 from watchword_server.protocol.errors import InvalidRequest, UnsupportedGrantType
 from watchword_server.protocol.grants import client_credentials, refresh_token
+from watchword_server.protocol.targets import chosen_alg
 from watchword_server.protocol.values import Client
 
 
@@ -51,10 +53,10 @@ async def answer(issuer: Issuer, ask: TokenRequest) -> Tokens:
     return await story(issuer, head, client, ask)
 
 
-def standing(issuer: Issuer) -> Standing | None:
+def standing(issuer: Issuer, now: int) -> Standing | None:
     """How things stand, where that can be told at once."""
     head = issuer.stores.log.latest()
-    ring = issuer.keyring.known(head) if head is not None else None
+    ring = issuer.keyring.known(head, now) if head is not None else None
     return None if head is None or ring is None else Standing(head, ring)
 
 
@@ -73,12 +75,16 @@ def issue_again(
 
 async def _client_credentials(issuer: Issuer, head: Head, client: Client, ask: TokenRequest) -> Tokens:
     audience, scope = client_credentials.allow(client, ask.form)
-    decided = Decided(client.client_id, audience, " ".join(scope))
-    issuer.repeats.learn(ask.sent, head.state, decided)
+    api = await minting.registered(issuer, audience)
+    seal = await seal_of(issuer, api, ask.now)
+    decided = Decided(client.client_id, audience, " ".join(scope), chosen_alg(api, client))
+    if seal is None:  # what is recalled is answered as it is signed
+        issuer.repeats.learn(ask.sent, head.state, decided)
     on = Standing(head, await issuer.keyring.at(head, ask.now))
     (tokens,) = minting.for_clients(issuer, [(on, decided)], ask.now)
-    await issuer.stores.journal.save(_issued(decided, tokens, ask.caller, ask.now))
-    return tokens
+    minted = minting.sealed_up(issuer, seal, tokens, ask.now)
+    await issuer.stores.journal.save(*minted.changes, _issued(decided, minted.tokens, ask.caller, ask.now))
+    return minted.tokens
 
 
 async def _refresh_token(issuer: Issuer, head: Head, client: Client, ask: TokenRequest) -> Tokens:

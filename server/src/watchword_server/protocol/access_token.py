@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-TYPE = "at+jwt"
-
 
 class AccessClaims(msgspec.Struct, frozen=True, omit_defaults=True):
     """RFC 9068 §2.2, and `rev`: the position of the revocation log that the issuer had read.

@@ -1,16 +1,28 @@
-"""What may be registered: audiences, scopes, redirect URIs, origins, grants (RFC 7591 §2)."""
+"""What may be registered: audiences, scopes, redirect URIs, origins, grants, algorithms, encryption (RFC 7591 §2)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
+from watchword.errors import InvalidKey
+from watchword.jose.jwe import ENCRYPTIONS, KEY_ALGORITHMS, EncryptionKey, encryption_key
+from watchword.jose.members import PRIVATE
 from watchword_server.protocol.targets import SCOPE_TOKEN
-from watchword_server.protocol.values import PUBLIC, Api, Client
+from watchword_server.protocol.values import PUBLIC, Api, Client, Encryption
 
+ALGORITHMS = ("ES256", "ES384", "ES512", "EdDSA", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+"""What access tokens can be signed with."""
+ENC = "A256GCM"
+"""The content encryption where none is chosen."""
+MEMBERS = ("kty", "crv", "x", "y", "n", "e", "kid", "alg", "use", "key_ops")
+"""What is kept of an encryption key; certificates and the like are not looked at."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,100}")
+URI = re.compile(r"[a-z]+://[!$-;=?-\[\]_a-z~]{1,2000}")
+"""Characters of RFC 3986 §2 without `#`: no space, no backslash that a browser would take for a slash."""
 
 
 class BadRegistration(ValueError):
@@ -26,6 +38,8 @@ def checked_api(api: Api) -> Api:
     if len(api.audience) > 256 or " " in api.audience:
         raise BadRegistration("an audience has at most 256 characters and no space")
     _scopes(api.scopes)
+    if api.access_token_alg is not None:
+        checked_alg(api.access_token_alg)
     return api
 
 
@@ -43,7 +57,56 @@ def checked_client(client: Client, apis: Mapping[str, Api], grant_types: Iterabl
         _redirect_uri(uri)
     for origin in client.origins:
         _origin(origin)
+    if client.access_token_alg is not None:
+        checked_alg(client.access_token_alg)
     return client
+
+
+def checked_alg(alg: str) -> str:
+    """A signature algorithm as it may be chosen."""
+    if alg not in ALGORITHMS:
+        raise BadRegistration(f"tokens are not signed with {alg!r}; choose one of {', '.join(ALGORITHMS)}")
+    return alg
+
+
+def checked_encryption(encryption: Encryption, local: bool) -> Encryption:
+    """How an API's tokens are encrypted, as it may be registered. `local`: only this machine reaches the issuer."""
+    if encryption.enc not in ENCRYPTIONS:
+        raise BadRegistration(f"{encryption.enc!r} is no content encryption here; it is {' or '.join(ENCRYPTIONS)}")
+    if (encryption.jwk is None) == (encryption.jwks_uri is None):
+        raise BadRegistration("tokens are encrypted to one key or to one of a key set: give a JWK or a jwks_uri")
+    if encryption.jwk is not None:
+        checked_encryption_key(encryption.jwk)
+        return replace(encryption, jwk={name: encryption.jwk[name] for name in MEMBERS if name in encryption.jwk})
+    _jwks_uri(encryption.jwks_uri or "", local)
+    return encryption
+
+
+def checked_encryption_key(jwk: Mapping[str, object]) -> EncryptionKey:
+    """A public key that tokens can be encrypted to (RFC 7517 §4)."""
+    if not PRIVATE.isdisjoint(jwk):
+        raise BadRegistration("that is a private key: it stays with the API, and only its public half is registered")
+    if "alg" not in jwk:
+        raise BadRegistration(f"the key has no `alg`; say in it which one of {', '.join(KEY_ALGORITHMS)} it is for")
+    try:
+        return encryption_key(jwk)
+    except InvalidKey as error:
+        raise BadRegistration(f"not a key that tokens can be encrypted to: {error}") from error
+
+
+def _jwks_uri(uri: str, local: bool) -> None:
+    """An https URL; on this machine only for an issuer that is there too, and then http will do."""
+    try:
+        parts = urlsplit(uri)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise BadRegistration(f"jwks_uri {uri!r} is not a URL") from None
+    if not URI.fullmatch(uri) or not host or "@" in parts.netloc:
+        raise BadRegistration(f"jwks_uri {uri!r} is not an absolute URL, or has a fragment or a user")
+    if host in LOOPBACK and not local:
+        raise BadRegistration(f"jwks_uri {uri!r} names this machine, and the issuer is for others too")
+    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
+        raise BadRegistration(f"jwks_uri {uri!r} is not https")
 
 
 def _name(name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from watchword_server.protocol.errors import InvalidScope, InvalidTarget
-from watchword_server.protocol.values import Client, Grant
+from watchword_server.protocol.values import Api, Client, Grant
 
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]{1,128}")
 MAX_SCOPES = 64
@@ -45,6 +45,11 @@ def narrowed(grant: Grant, scope: str | None, resource: str | None) -> tuple[str
     if not set(asked) <= set(grant.scope):
         raise InvalidScope("scope was not granted")
     return asked or grant.scope
+
+
+def chosen_alg(api: Api, client: Client) -> str | None:
+    """What a token is signed with. The API's choice comes first: it is the one who has to verify."""
+    return api.access_token_alg or client.access_token_alg
 
 
 def _audience_of(client: Client, asked: tuple[str, ...]) -> str:

@@ -11,6 +11,15 @@ PUBLIC: Literal["public"] = "public"
 
 
 @dataclass(frozen=True, slots=True)
+class Encryption:
+    """How an API's tokens are encrypted (RFC 7516): to one key, or to one of the set at a URL; never both."""
+
+    enc: str
+    jwk: Mapping[str, object] | None = None
+    jwks_uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Api:
     """A resource server. Its own credentials read the feed and introspect tokens for its audience."""
 
@@ -20,6 +29,10 @@ class Api:
     client_id: str
     secret_hash: bytes
     created_at: int
+    access_token_alg: str | None = None
+    """What its tokens are signed with; None: what the client chose, or the deployment."""
+    encryption: Encryption | None = None
+    """How its tokens are encrypted; None: they are signed only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,8 @@ class Client:
     rotates: bool = True
     """Whether each use of a refresh token replaces it; always so for public clients."""
     disabled_at: int | None = None
+    access_token_alg: str | None = None
+    """What its tokens are signed with where the API does not mind; None: what the deployment chose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +72,15 @@ class Grant:
     sid: str | None = None
     parent: str | None = None
     ended_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedToken:
+    """An encrypted access token, kept by SHA-256; what is signed inside is sealed under the token's own text."""
+
+    hash: bytes
+    sealed: bytes
+    expires_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,11 +38,16 @@ async def _metadata(front: Front, request: Request) -> Answer:
 
 
 async def _keys(front: Front, request: Request) -> Answer:
-    return public_json((await _ring(front)).jwks, MAX_AGE)
+    return public_json((await _ring(front)).jwks, _keys_age(front))
 
 
 async def _feed_keys(front: Front, request: Request) -> Answer:
-    return public_json((await _ring(front)).feed_jwks, MAX_AGE)
+    return public_json((await _ring(front)).feed_jwks, _keys_age(front))
+
+
+def _keys_age(front: Front) -> int:
+    """Who keeps a key set for that long has read every key before it signs."""
+    return min(MAX_AGE, front.issuer.terms.publish_ahead // 2)
 
 
 async def _ring(front: Front) -> Ring:

@@ -91,7 +91,7 @@ class Express:
     def _board(self, passenger: Passenger, sent: bytes, caller: Caller) -> bool:
         issuer = self._front.issuer
         try:
-            on = standing(issuer)
+            on = standing(issuer, self._front.now())
             decided = recall(issuer, on, sent) if on is not None else None
         except Exception:  # whatever it was, the door meets it again and has an answer for it
             return False

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.exceptions import HTTPException
 
 from watchword_server.flows.keyring import NoSigningKey
-from watchword_server.ports import Busy, Conflict, Unavailable
+from watchword_server.ports import Busy, Conflict, KeyStoreError, Unavailable
 from watchword_server.protocol.errors import (
     AccessDenied,
     InvalidClient,
@@ -79,7 +79,7 @@ SENTENCES: Final[Mapping[type[OAuthError], str]] = {
 """One for all that must look alike. Other refusals speak of the request's form only, and say what is wrong with it."""
 
 _BASIC: Final[Header] = (b"www-authenticate", b'Basic realm="watchword", charset="UTF-8"')
-_UNAVAILABLE: Final = (Unavailable, Busy, Conflict, NoSigningKey)
+_UNAVAILABLE: Final = (Unavailable, Busy, Conflict, NoSigningKey, KeyStoreError)
 _SERVER_ERROR: Final = Answer(
     500, encoded({"error": "server_error", "error_description": "something went wrong here"}), (JSON, NO_STORE)
 )

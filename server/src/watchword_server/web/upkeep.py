@@ -1,4 +1,4 @@
-"""What runs beside the requests: following the log, forgetting what has expired, sending messages."""
+"""What runs beside the requests: following the log, rotating keys, forgetting what has expired, sending messages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final
 
+from watchword_server.flows import keys
 from watchword_server.flows.issuer import Issuer
 from watchword_server.flows.keyring import NoSigningKey
 from watchword_server.flows.outbox import deliver
@@ -16,6 +17,8 @@ from watchword_server.ports import Conflict, KeyStoreError, Mailer, Unavailable
 
 PURGE: Final = 60.0
 """Seconds between two purges."""
+TENDING: Final = 60.0
+"""Seconds between two looks at the keys, at most."""
 SENDING: Final = 5.0
 """Seconds between two looks into the outbox, if no commit calls for one."""
 RESTART: Final = 1.0
@@ -56,7 +59,7 @@ class Upkeep:
         return None
 
     async def __aenter__(self) -> Upkeep:
-        rounds = {"feed": self._issuer.feed.run, "purge": self._purge, "outbox": self._send}
+        rounds = {"feed": self._issuer.feed.run, "keys": self._tend, "purge": self._purge, "outbox": self._send}
         self._tasks = {name: asyncio.create_task(self._keep(name, run)) for name, run in rounds.items()}
         return self
 
@@ -87,6 +90,15 @@ class Upkeep:
             except Unavailable as error:
                 logger.warning("purge put off", extra={"reason": str(error)})
             await asyncio.sleep(PURGE)
+
+    async def _tend(self) -> None:
+        pause = min(TENDING, max(1.0, self._issuer.terms.rotate_every / 4))
+        while True:
+            try:
+                await keys.tend(self._issuer, int(self._clock()))
+            except (Unavailable, KeyStoreError) as error:
+                logger.warning("keys put off", extra={"reason": str(error)})
+            await asyncio.sleep(pause)
 
     async def _send(self) -> None:
         while True:

@@ -1,1 +1,1 @@
-"""Private keys at rest, sealed under a master key that stands in a file or a setting."""
+"""Private keys at rest, sealed under master keys that stand in a file or a setting, or that a command prints."""

@@ -1,93 +1,78 @@
-"""The master key: 32 random bytes as base64url, from a setting or from a file that only its owner can read."""
+"""A master key: 32 random bytes, written as base64url. Never used itself, only what is derived from it."""
 
 from __future__ import annotations
 
-import os
-import secrets
-import stat
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Final
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from watchword.errors import Malformed
 from watchword.jose.b64 import b64url, unb64url
-from watchword_server.ports import KeyStoreError, Random
+from watchword_server.ports import KeyStoreError
 
 SIZE: Final = 32
 """Bytes."""
-_LONGEST_FILE: Final = 1024
-"""Bytes that are read of a file: more can be no key."""
+ID: Final = 8
+"""Bytes."""
+
+_NAMING: Final = b"watchword master key id"
+_SEALING: Final = b"watchword keystore v2"
+_SEALING_1: Final = b"watchword keystore v1"
 
 
-def parse(text: str) -> bytes:
-    """The master key from a setting. Raises KeyStoreError."""
+@dataclass(frozen=True, slots=True)
+class MasterKey:
+    """One master key. Its `id` is derived from it and tells nothing of it, so it may stand beside what it sealed."""
+
+    id: bytes
+    secret: bytes = field(repr=False, compare=False)
+
+    @staticmethod
+    def of(secret: bytes) -> MasterKey:
+        """The master key of these 32 bytes."""
+        return MasterKey(_derived(secret, _NAMING, ID), secret)
+
+    def cipher(self) -> AESGCM:
+        """What seals under it."""
+        return AESGCM(_derived(self.secret, _SEALING, SIZE))
+
+    def cipher_1(self) -> AESGCM:
+        """What sealed under it in version 1 of the format."""
+        return AESGCM(_derived(self.secret, _SEALING_1, SIZE))
+
+
+MasterKeys = tuple[MasterKey, ...]
+"""The newest first: it seals, all of them open."""
+
+
+def parse(text: str) -> MasterKeys:
+    """Master keys, separated by white space, the newest first. Raises KeyStoreError, which repeats nothing of it."""
+    keys = tuple(_parsed(word) for word in text.split())
+    if not keys:
+        raise KeyStoreError("there is no master key")
+    if len({key.id for key in keys}) < len(keys):
+        raise KeyStoreError("the same master key stands there twice")
+    return keys
+
+
+def written(keys: MasterKeys) -> str:
+    """As `parse` reads them: a line each."""
+    return "".join(f"{b64url(key.secret)}\n" for key in keys)
+
+
+def _parsed(word: str) -> MasterKey:
     try:
-        key = unb64url(text.strip())
-    except Malformed as error:
-        raise KeyStoreError("the master key must be base64url of 32 bytes, without padding") from error
-    if len(key) != SIZE:
-        raise KeyStoreError(f"the master key must be base64url of 32 bytes, not of {len(key)}")
-    return key
+        secret = unb64url(word)
+    except Malformed:
+        secret = b""  # and not raised from here: what failed below has the text in it
+    if len(secret) != SIZE:
+        raise KeyStoreError(f"a master key must be base64url of {SIZE} bytes, without padding")
+    return MasterKey.of(secret)
 
 
-def master_key(path: Path, *, create: bool, random: Random = secrets.token_bytes) -> bytes:
-    """The master key from its file; a new deployment (`create`) makes it. Raises KeyStoreError."""
-    try:
-        return _read(path)
-    except FileNotFoundError as error:
-        if not create:
-            raise KeyStoreError(
-                f"the master key {path} is missing, and without it the signing keys in the database cannot be opened:"
-                " restore it from your backup."
-            ) from error
-    except OSError as error:
-        raise KeyStoreError(f"the master key {path} cannot be read: {error.strerror}") from error
-    _create(path, b64url(random(SIZE)))
-    return _read(path)
-
-
-def _read(path: Path) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-        if mode & 0o077:
-            raise KeyStoreError(f"the master key {path} can be read by others (mode {mode:04o}): chmod 600 {path}")
-        text = os.read(descriptor, _LONGEST_FILE)
-    finally:
-        os.close(descriptor)
-    try:
-        return parse(text.decode("ascii"))
-    except (KeyStoreError, UnicodeDecodeError) as error:
-        raise KeyStoreError(
-            f"the master key {path} is damaged, it must be base64url of 32 bytes: restore it from your backup."
-        ) from error
-
-
-def _create(path: Path, text: str) -> None:
-    """All of it or nothing, also when the power fails; another process that was faster wins."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, text.encode() + b"\n")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        _publish(draft, path)
-    except OSError as error:
-        raise KeyStoreError(f"the master key {path} cannot be written: {error.strerror}") from error
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _publish(draft: Path, path: Path) -> None:
-    try:
-        # Unlike a rename, a link never replaces what is there: a second key would lose all that the first has sealed.
-        path.hardlink_to(draft)
-    except FileExistsError:
-        return
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _derived(secret: bytes, purpose: bytes, size: int) -> bytes:
+    """HKDF (RFC 5869): what is derived for one purpose has nothing in common with what is for another."""
+    return HKDF(SHA256(), size, salt=None, info=purpose).derive(secret)

@@ -1,4 +1,8 @@
-"""Makes signing keys and seals them (AES-256-GCM, NIST SP 800-38D)."""
+"""Makes signing keys and seals them: AES-256-GCM (NIST SP 800-38D) under a key derived from a master key.
+
+What is sealed is, in version 2: the version, the id of the master key, the nonce, the ciphertext with its tag. The tag
+also covers the version, that id, and the `kid`, `use` and `alg` of the key. Version 1 had no id; it still opens.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,18 @@ from typing import Final
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from watchword.errors import InvalidKey
 from watchword.jose.jwk import SigningKey
+from watchword_server.adapters.keystore.master import ID, MasterKey
+from watchword_server.adapters.keystore.masters import Masters, Source
 from watchword_server.changes import StoredKey
 from watchword_server.ports import KeyStoreError, Random
 
-VERSION: Final = b"\x01"
-"""First byte of what is sealed; then the nonce, then the ciphertext with its tag."""
+VERSION: Final = b"\x02"
+VERSION_1: Final = b"\x01"
+HEAD: Final = len(VERSION) + ID
+"""Bytes before the nonce."""
 NONCE: Final = 12
 """Bytes. Random: safe for billions of seals under one key, and a deployment makes hundreds."""
 
@@ -25,42 +31,87 @@ _MEND: Final = "use the master key that this database was made with, or restore 
 
 
 class SealedKeys:
-    """Keys under a master key of 32 bytes. What is sealed is bound to its `kid`, `use` and `alg`."""
+    """Keys under the master keys of a source."""
 
-    def __init__(self, master: bytes, random: Random = secrets.token_bytes) -> None:
-        self._cipher = AESGCM(_derived(master))
+    def __init__(self, source: Source, random: Random = secrets.token_bytes) -> None:
+        self.masters: Final = Masters(source)
         self._random = random
 
-    def make(self, alg: str, use: str, now: int) -> StoredKey:
-        """A new key. Raises InvalidKey for an algorithm that is not asymmetric."""
+    def make(self, alg: str, use: str, now: int, beside: StoredKey | None) -> StoredKey:
+        """A new key. Raises KeyStoreError, and InvalidKey for an algorithm that is not asymmetric."""
+        if beside is not None:
+            self._plain(beside)
         key = SigningKey.generate(alg)
-        nonce = self._random(NONCE)
-        sealed = VERSION + nonce + self._cipher.encrypt(nonce, key.pkcs8(), _bound(key.kid, use, alg))
+        sealed = self._sealed(self.masters.newest(), key.pkcs8(), (key.kid, use, alg))
         return StoredKey(key.kid, use, alg, msgspec.json.encode(key.public_jwk()).decode(), sealed, now)
 
     def open(self, stored: StoredKey) -> SigningKey:
-        """The private key. Raises KeyStoreError when the master key does not fit or anything was altered."""
-        version, nonce, sealed = stored.sealed[:1], stored.sealed[1 : 1 + NONCE], stored.sealed[1 + NONCE :]
-        if version != VERSION:
-            raise KeyStoreError(
-                f"signing key {stored.kid} was sealed by a newer version of Watchword: run that version"
-            )
+        """The private key. Raises KeyStoreError when no master key fits or anything was altered."""
+        pkcs8 = self._plain(stored)
         try:
-            key = SigningKey.load(
-                self._cipher.decrypt(nonce, sealed, _bound(stored.kid, stored.use, stored.alg)), stored.alg
-            )
-        except (InvalidTag, InvalidKey, ValueError) as error:
-            raise KeyStoreError(f"the master key does not open signing key {stored.kid}: {_MEND}") from error
+            key = SigningKey.load(pkcs8, stored.alg)
+        except InvalidKey as error:
+            raise KeyStoreError(f"what is stored as signing key {stored.kid} is no key: restore a backup") from error
         if key.kid != stored.kid:
             raise KeyStoreError(f"what is stored as signing key {stored.kid} is another key: restore a backup")
         return key
 
+    def reseal(self, stored: StoredKey) -> bytes | None:
+        """The same key sealed under the newest master key; None when it is already, and opens. Raises KeyStoreError."""
+        newest, pkcs8 = self.masters.newest(), self._plain(stored)
+        if stored.sealed[:HEAD] == VERSION + newest.id:
+            return None
+        return self._sealed(newest, pkcs8, (stored.kid, stored.use, stored.alg))
 
-def _derived(master: bytes) -> bytes:
-    """The master key is never used itself, so that other uses of it have nothing in common with this one."""
-    return HKDF(SHA256(), 32, salt=None, info=b"watchword keystore v1").derive(master)
+    def _sealed(self, master: MasterKey, pkcs8: bytes, names: tuple[str, str, str]) -> bytes:
+        head, nonce = VERSION + master.id, self._random(NONCE)
+        return head + nonce + master.cipher().encrypt(nonce, pkcs8, _bound(head, names))
+
+    def _plain(self, stored: StoredKey) -> bytes:
+        """The private key as it was sealed."""
+        if stored.sealed[:1] == VERSION:
+            return self._plain_2(stored)
+        if stored.sealed[:1] == VERSION_1:
+            return self._plain_1(stored)
+        raise KeyStoreError(f"signing key {stored.kid} was sealed by a newer version of Watchword: run that version")
+
+    def _plain_2(self, stored: StoredKey) -> bytes:
+        bound = _bound(stored.sealed[:HEAD], (stored.kid, stored.use, stored.alg))
+        pkcs8 = _decrypted(self._master(stored).cipher(), stored.sealed[HEAD:], bound)
+        if pkcs8 is None:
+            raise KeyStoreError(f"what is stored as signing key {stored.kid} was altered: restore a backup")
+        return pkcs8
+
+    def _plain_1(self, stored: StoredKey) -> bytes:
+        bound = "\n".join(("watchword key", stored.kid, stored.use, stored.alg)).encode()
+        for given in (self.masters.known, self.masters.again):
+            for master in given():
+                pkcs8 = _decrypted(master.cipher_1(), stored.sealed[len(VERSION_1) :], bound)
+                if pkcs8 is not None:
+                    return pkcs8
+        raise KeyStoreError(f"{self.masters.place} does not open signing key {stored.kid}: {_MEND}")
+
+    def _master(self, stored: StoredKey) -> MasterKey:
+        """The master key that a key was sealed under, as version 2 says."""
+        id = stored.sealed[len(VERSION) : HEAD]
+        master = self.masters.named(id)
+        if master is None:
+            given = ", ".join(key.id.hex() for key in self.masters.known())
+            raise KeyStoreError(
+                f"signing key {stored.kid} is sealed under the master key {id.hex()}, and {self.masters.place} gives"
+                f" {given}: {_MEND}"
+            )
+        return master
 
 
-def _bound(kid: str, use: str, alg: str) -> bytes:
-    """The associated data: a key that was sealed for one use never opens as another."""
-    return "\n".join(("watchword key", kid, use, alg)).encode()
+def _decrypted(cipher: AESGCM, sealed: bytes, bound: bytes) -> bytes | None:
+    """From nonce, ciphertext and tag; None where they, or what they are bound to, are not what they were."""
+    try:
+        return cipher.decrypt(sealed[:NONCE], sealed[NONCE:], bound)
+    except (InvalidTag, ValueError):  # ValueError: too short for a nonce
+        return None
+
+
+def _bound(head: bytes, names: tuple[str, str, str]) -> bytes:
+    """The associated data: a key that was sealed for one use never opens as another. One reading only."""
+    return head + msgspec.json.encode(("watchword key", *names))

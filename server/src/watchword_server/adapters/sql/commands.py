@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BindParameter,
@@ -33,6 +33,7 @@ from watchword_server.adapters.sql.schema import (
     apis,
     audit,
     clients,
+    encrypted_tokens,
     grants,
     head,
     keys,
@@ -45,7 +46,7 @@ from watchword_server.adapters.sql.schema import (
 from watchword_server.adapters.sql.statements import Commands, Value
 from watchword_server.changes import StoredKey
 from watchword_server.people.values import Session, User
-from watchword_server.protocol.values import Api, Client, Grant, RefreshToken
+from watchword_server.protocol.values import Api, Client, EncryptedToken, Grant, RefreshToken
 
 AUDIT_SIZES: Final = (1, 8, 32)
 """Rows of the audit inserts: one statement for many rows, since each costs its own trip through the driver."""
@@ -60,6 +61,7 @@ TABLES: Final[dict[type[Record], Table]] = {
     Api: apis,
     Grant: grants,
     RefreshToken: refresh_tokens,
+    EncryptedToken: encrypted_tokens,
     StoredKey: keys,
 }
 
@@ -74,6 +76,9 @@ def commands() -> Commands[ClauseElement]:
         set_client_disabled=_change(clients.c.client_id, "disabled_at"),
         set_client_secret=_change(clients.c.client_id, "secret_hash"),
         set_api_secret=_change(apis.c.audience, "secret_hash"),
+        set_api_alg=_change(apis.c.audience, "access_token_alg"),
+        set_api_encryption=_change(apis.c.audience, "encryption"),
+        set_client_alg=_change(clients.c.client_id, "access_token_alg"),
         end_session=_end(sessions.c.sid),
         end_grants_of_session=_end(grants.c.sid),
         end_sessions_of_user=_end(sessions.c.sub),
@@ -82,8 +87,15 @@ def commands() -> Commands[ClauseElement]:
         end_grants_of_client=_end(grants.c.client_id),
         spend=_spend(),
         unrevoked=_unrevoked(),
+        activate_key=_activate(),
+        reseal_key=(
+            update(keys)
+            .where(keys.c.kid == bindparam("of"), keys.c.sealed == bindparam("was"))
+            .values(sealed=bindparam("sealed"))
+        ),
+        drop_key=delete(keys).where(keys.c.kid == bindparam("of"), keys.c.retired_at.is_not(None)),
         retire_key=_retire({}),
-        revoke_key=_retire({"revoked_at": bindparam("at")}),
+        revoke_key=_retire({"revoked_at": bindparam("at"), "sealed": bindparam("sealed")}),
         raise_lifetime=update(head).values(lifetime=bindparam("seconds")).where(head.c.lifetime < bindparam("seconds")),
         send=_insert(outbox, "number"),
         sent=update(outbox).where(outbox.c.number == bindparam("of")).values(due_at=null()),
@@ -148,7 +160,14 @@ def _unrevoked() -> Update:
     return update(head).values(id=head.c.id).where(~exists().where(revocations.c.seq > bindparam("rev"), hit))
 
 
-def _retire(also: dict[str, ColumnElement[int]]) -> Update:
+def _activate() -> Update:
+    """Only forwards: of two that rotate at once, one finds nothing left to do."""
+    usable = (keys.c.retired_at.is_(None), keys.c.revoked_at.is_(None))
+    later = or_(keys.c.active_at.is_(None), keys.c.active_at > bindparam("at"))
+    return update(keys).where(keys.c.kid == bindparam("of"), *usable, later).values(active_at=bindparam("at"))
+
+
+def _retire(also: dict[str, ColumnElement[Any]]) -> Update:
     first = func.coalesce(keys.c.retired_at, bindparam("at"))
     return update(keys).where(keys.c.kid == bindparam("of")).values(retired_at=first, **also)
 
@@ -167,6 +186,7 @@ def _purges() -> tuple[Delete, ...]:
     childless = ~exists().where(refresh_tokens.c.gid == grants.c.gid)
     return (
         _purge(refresh_tokens.c.hash, refresh_tokens.c.expires_at < now),
+        _purge(encrypted_tokens.c.hash, encrypted_tokens.c.expires_at < now),
         _purge(grants.c.gid, grants.c.expires_at < now, childless),
         _purge(sessions.c.sid, sessions.c.expires_at < now),
         _purge(revocations.c.seq, revocations.c.until < now),

@@ -9,18 +9,24 @@ from typing import Final, assert_never
 from watchword_server.adapters.sql.records import audit_row, row, text
 from watchword_server.adapters.sql.statements import Commands, Sql, Step, Value
 from watchword_server.changes import (
+    ActivateKey,
     Add,
     Audit,
     Change,
+    DropKey,
     EndGrant,
     EndGrantsOf,
     EndSession,
     EndSessionsOf,
     RaiseLifetime,
+    ResealKey,
     RetireKey,
     Revoke,
     Send,
+    SetApiAlg,
+    SetApiEncryption,
     SetApiSecret,
+    SetClientAlg,
     SetClientDisabled,
     SetClientSecret,
     SetPassword,
@@ -28,6 +34,7 @@ from watchword_server.changes import (
     SetUserDisabled,
     Spend,
     StoredKey,
+    Unresealed,
     Unrevoked,
 )
 from watchword_server.people.values import User
@@ -43,7 +50,12 @@ _CACHED_CHANGES: Final = (
     SetClientDisabled,
     SetClientSecret,
     SetApiSecret,
+    SetApiAlg,
+    SetApiEncryption,
+    SetClientAlg,
+    ActivateKey,
     RetireKey,
+    DropKey,
 )
 _CACHED_RECORDS: Final = (User, Client, Api, StoredKey)
 
@@ -52,13 +64,15 @@ _CACHED_RECORDS: Final = (User, Client, Api, StoredKey)
 class Plan:
     """One transaction: statements in their order, entries for the log, rows for the audit trail.
 
-    `touches` says that what others keep in caches changes, so that `Head.state` must.
+    `touches` says that what others keep in caches changes, so that `Head.state` must; `destroys`, that what was
+    there before must not be found in any file.
     """
 
     steps: Sequence[Step] = ()
     revokes: Sequence[Revoke] = ()
     audit: Sequence[tuple[Value, ...]] = ()
     touches: bool = False
+    destroys: bool = False
 
 
 def plan(commands: Commands[Sql], changes: Iterable[Change]) -> Plan:
@@ -66,7 +80,7 @@ def plan(commands: Commands[Sql], changes: Iterable[Change]) -> Plan:
     steps: list[Step] = []
     revokes: list[Revoke] = []
     audit: list[tuple[Value, ...]] = []
-    touches = False
+    touches = destroys = False
     for change in changes:
         if isinstance(change, Audit):
             audit.append(audit_row(change))
@@ -75,7 +89,8 @@ def plan(commands: Commands[Sql], changes: Iterable[Change]) -> Plan:
         else:
             steps += _steps(commands, change)
             touches = touches or _touches(change)
-    return Plan(steps, revokes, audit, touches)
+            destroys = destroys or _destroys(change)
+    return Plan(steps, revokes, audit, touches, destroys)
 
 
 def _sound(revoke: Revoke) -> Revoke:
@@ -89,6 +104,12 @@ def _touches(change: Change) -> bool:
     if isinstance(change, Add):
         return isinstance(change.record, _CACHED_RECORDS)
     return isinstance(change, _CACHED_CHANGES)
+
+
+def _destroys(change: Change) -> bool:
+    if isinstance(change, RetireKey):
+        return change.revoked
+    return isinstance(change, DropKey | ResealKey)
 
 
 def _steps(c: Commands[Sql], change: Change) -> tuple[Step, ...]:
@@ -122,8 +143,25 @@ def _steps(c: Commands[Sql], change: Change) -> tuple[Step, ...]:
             return (c.set_client_secret.must(for_client_id=client_id, secret_hash=secret_hash),)
         case SetApiSecret(audience, secret_hash):
             return (c.set_api_secret.must(for_audience=audience, secret_hash=secret_hash),)
-        case RetireKey(kid, at, revoked):
-            return ((c.revoke_key if revoked else c.retire_key).must(of=kid, at=at),)
+        case SetApiAlg(audience, alg):
+            return (c.set_api_alg.must(for_audience=audience, access_token_alg=alg),)
+        case SetApiEncryption(audience, encryption):
+            kept = None if encryption is None else text(encryption)
+            return (c.set_api_encryption.must(for_audience=audience, encryption=kept),)
+        case SetClientAlg(client_id, alg):
+            return (c.set_client_alg.must(for_client_id=client_id, access_token_alg=alg),)
+        case ActivateKey(kid, at):
+            return (c.activate_key.must(of=kid, at=at),)
+        case ResealKey(kid, was, sealed):
+            return (c.reseal_key.must(of=kid, was=was, sealed=sealed),)
+        case Unresealed(kid, was):
+            return (c.reseal_key.must(of=kid, was=was, sealed=was),)
+        case DropKey(kid):
+            return (c.drop_key.must(of=kid),)
+        case RetireKey(kid, at, revoked=True):
+            return (c.revoke_key.must(of=kid, at=at, sealed=b""),)
+        case RetireKey(kid, at):
+            return (c.retire_key.must(of=kid, at=at),)
         case RaiseLifetime(seconds):
             return (c.raise_lifetime.step(seconds=seconds),)
         case Audit() | Revoke():

@@ -11,6 +11,7 @@ from watchword_server.adapters.sql.schema import (
     apis,
     audit,
     clients,
+    encrypted_tokens,
     grants,
     head,
     keys,
@@ -50,6 +51,7 @@ def queries() -> Queries[ClauseElement]:
         ),
         grant=_one(grants.c.gid),
         refresh_token=_one(refresh_tokens.c.hash),
+        encrypted_token=_one(encrypted_tokens.c.hash),
         keys=select(keys).where(keys.c.revoked_at.is_(None)).order_by(keys.c.created_at, keys.c.kid),
         audit=select(*AUDIT).order_by(audit.c.id.desc()).limit(LIMIT),
         due=(

@@ -18,7 +18,7 @@ from watchword_server.adapters.sql.statements import Queries, Row, Sql, Value
 from watchword_server.changes import Audit, StoredKey
 from watchword_server.people.values import Session, User
 from watchword_server.ports import Head, Unavailable
-from watchword_server.protocol.values import Api, Client, Grant, RefreshToken
+from watchword_server.protocol.values import Api, Client, EncryptedToken, Grant, RefreshToken
 
 NEAR: Final = 200
 """Log entries that are read on the event loop; more go to the thread."""
@@ -285,6 +285,17 @@ class SqlRefreshTokens:
 
     async def find(self, hash: bytes) -> RefreshToken | None:
         return self._source.one(records.refresh_token, self._queries.refresh_token, hash=hash)
+
+
+class SqlEncryptedTokens:
+    """Encrypted access tokens, kept by SHA-256."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._queries = source.queries
+
+    async def find(self, hash: bytes) -> EncryptedToken | None:
+        return self._source.one(records.encrypted_token, self._queries.encrypted_token, hash=hash)
 
 
 class SqlKeys:

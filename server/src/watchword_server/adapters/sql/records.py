@@ -14,12 +14,15 @@ from watchword_server.adapters.sql.statements import Row, Value
 from watchword_server.changes import Audit, StoredKey
 from watchword_server.people.values import Session, User
 from watchword_server.ports import Head, Parcel
-from watchword_server.protocol.values import Api, Client, Grant, RefreshToken
+from watchword_server.protocol.values import Api, Client, EncryptedToken, Encryption, Grant, RefreshToken
 
-Record = User | Session | Client | Api | Grant | RefreshToken | StoredKey
+Record = User | Session | Client | Api | Grant | RefreshToken | EncryptedToken | StoredKey
 """What `Add` can insert."""
 
-RECORDS: Final = (User, Session, Client, Api, Grant, RefreshToken, StoredKey)
+Compound = tuple[str, ...] | frozenset[str] | Mapping[str, tuple[str, ...]] | Mapping[str, str | int] | Encryption
+"""What is kept as JSON text."""
+
+RECORDS: Final = (User, Session, Client, Api, Grant, RefreshToken, EncryptedToken, StoredKey)
 
 _FIELDS: Final = {kind: tuple(field.name for field in fields(kind)) for kind in RECORDS}
 _READ: Final = {kind: attrgetter(*names) for kind, names in _FIELDS.items()}
@@ -28,6 +31,7 @@ _write = msgspec.json.Encoder(order="deterministic").encode
 _strings = msgspec.json.Decoder(tuple[str, ...]).decode
 _names = msgspec.json.Decoder(frozenset[str]).decode
 _access = msgspec.json.Decoder(dict[str, tuple[str, ...]]).decode
+_encryption = msgspec.json.Decoder(Encryption).decode
 _facts = msgspec.json.Decoder(dict[str, str | int]).decode
 
 
@@ -37,14 +41,14 @@ def row(record: Record) -> dict[str, Value]:
     return dict(zip(_FIELDS[kind], map(_column, _READ[kind](record)), strict=True))
 
 
-def _column(value: Value | tuple[str, ...] | frozenset[str] | Mapping[str, tuple[str, ...]]) -> Value:
-    if isinstance(value, tuple | frozenset | Mapping):
+def _column(value: Value | Compound) -> Value:
+    if isinstance(value, tuple | frozenset | Mapping | Encryption):
         return text(value)
     return value
 
 
-def text(value: tuple[str, ...] | frozenset[str] | Mapping[str, tuple[str, ...]] | Mapping[str, str | int]) -> str:
-    """A list or a map as JSON text, the same for equal ones."""
+def text(value: Compound) -> str:
+    """A list, a map or a value of several parts as JSON text, the same for equal ones."""
     return _write(value).decode()
 
 
@@ -75,7 +79,8 @@ def session(row: Row) -> Session:
 
 
 def client(row: Row) -> Client:
-    client_id, name, kind, secret, grant_types, access, created_at, own, redirects, origins, rotates, disabled_at = row
+    client_id, name, kind, secret, grant_types, access, created_at, own, redirects, origins, rotates, *rest = row
+    disabled_at, access_token_alg = rest
     return Client(
         client_id=client_id,
         name=name,
@@ -89,12 +94,14 @@ def client(row: Row) -> Client:
         origins=_strings(origins),
         rotates=bool(rotates),
         disabled_at=disabled_at,
+        access_token_alg=access_token_alg,
     )
 
 
 def api(row: Row) -> Api:
-    audience, name, scopes, client_id, secret_hash, created_at = row
-    return Api(audience, name, _strings(scopes), client_id, secret_hash, created_at)
+    audience, name, scopes, client_id, secret_hash, created_at, alg, encryption = row
+    encrypted = None if encryption is None else _encryption(encryption)
+    return Api(audience, name, _strings(scopes), client_id, secret_hash, created_at, alg, encrypted)
 
 
 def grant(row: Row) -> Grant:
@@ -104,6 +111,10 @@ def grant(row: Row) -> Grant:
 
 def refresh_token(row: Row) -> RefreshToken:
     return RefreshToken(*row)
+
+
+def encrypted_token(row: Row) -> EncryptedToken:
+    return EncryptedToken(*row)
 
 
 def stored_key(row: Row) -> StoredKey:

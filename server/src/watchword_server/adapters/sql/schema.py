@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    and_,
 )
 
 _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
@@ -96,6 +97,7 @@ clients = _table(
     _text("origins"),
     _number("rotates"),
     _number("disabled_at", null=True),
+    _text("access_token_alg", null=True),
 )
 
 apis = _table(
@@ -106,6 +108,8 @@ apis = _table(
     _text("client_id", unique=True),
     _bytes("secret_hash"),
     _number("created_at"),
+    _text("access_token_alg", null=True),
+    _text("encryption", null=True),
 )
 
 sessions = _table(
@@ -146,6 +150,13 @@ refresh_tokens = _table(
     _bytes("sealed_successor", null=True),
 )
 
+encrypted_tokens = _table(
+    "encrypted_tokens",
+    _bytes("hash", key=True),
+    _bytes("sealed"),
+    _number("expires_at"),
+)
+
 keys = _table(
     "keys",
     _text("kid", key=True),
@@ -156,6 +167,7 @@ keys = _table(
     _number("created_at"),
     _number("retired_at", null=True),
     _number("revoked_at", null=True),
+    _number("active_at", null=True),
 )
 
 audit = _table(
@@ -195,4 +207,11 @@ Index(None, grants.c.sid)
 Index(None, grants.c.expires_at)
 Index(None, refresh_tokens.c.gid)
 Index(None, refresh_tokens.c.expires_at)
+Index(None, encrypted_tokens.c.expires_at)
 Index(None, outbox.c.due_at)
+
+# What no two processes may do at once: appoint a key, or publish the one that waits for its turn.
+_in_use = keys.c.retired_at.is_(None)
+_appointed, _waiting = and_(_in_use, keys.c.active_at.is_not(None)), and_(_in_use, keys.c.active_at.is_(None))
+Index("uq_keys_appointed", keys.c.use, keys.c.alg, unique=True, sqlite_where=_appointed, postgresql_where=_appointed)
+Index("uq_keys_waiting", keys.c.use, keys.c.alg, unique=True, sqlite_where=_waiting, postgresql_where=_waiting)

@@ -18,6 +18,9 @@ PAUSE: Final = 0.002
 READ_PATIENCE: Final = 0.05
 """Seconds. A reader of a write-ahead log waits for nobody but a recovery; it holds up the event loop."""
 
+SCRUB_PATIENCE: Final = 0.5
+"""Seconds that a writer waits for those who read the write-ahead log, to empty it."""
+
 STATEMENTS: Final = 256
 """Prepared statements that a connection keeps: more than there are."""
 
@@ -30,6 +33,8 @@ _SETTINGS: Final = (
     "PRAGMA wal_autocheckpoint = 2000",
     "PRAGMA journal_size_limit = 67108864",
     "PRAGMA temp_store = MEMORY",
+    # A private key that was destroyed must not be found in the file. Some builds of SQLite have it so anyway.
+    "PRAGMA secure_delete = ON",
 )
 
 _T = TypeVar("_T")
@@ -81,6 +86,16 @@ def reader(path: Path) -> sqlite3.Connection:
 def begin(connection: sqlite3.Connection, patience: float = PATIENCE) -> None:
     """Begin to write, waiting a bounded time for another process. Raises sqlite3.Error."""
     patiently(lambda: connection.execute("BEGIN IMMEDIATE"), patience)
+
+
+def scrub(connection: sqlite3.Connection) -> bool:
+    """Leave nothing in the write-ahead log of what was overwritten or deleted. Whether nobody stood in the way."""
+    deadline = time.monotonic() + SCRUB_PATIENCE
+    while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(PAUSE)
+    return True
 
 
 def patiently(action: Callable[[], _T], patience: float = PATIENCE) -> _T:

@@ -66,6 +66,7 @@ class Queries(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unkn
     sessions_of: S
     grant: S
     refresh_token: S
+    encrypted_token: S
     keys: S
     audit: S
     due: S
@@ -82,6 +83,9 @@ class Commands(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unk
     set_client_disabled: S
     set_client_secret: S
     set_api_secret: S
+    set_api_alg: S
+    set_api_encryption: S
+    set_client_alg: S
     end_session: S
     end_grants_of_session: S
     end_sessions_of_user: S
@@ -90,6 +94,9 @@ class Commands(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unk
     end_grants_of_client: S
     spend: S
     unrevoked: S
+    activate_key: S
+    reseal_key: S
+    drop_key: S
     retire_key: S
     revoke_key: S
     raise_lifetime: S

@@ -104,6 +104,7 @@ def _stores(source: readers.Source, writer: Writer, commands: Commands[Sql]) -> 
         sessions=readers.SqlSessions(source),
         grants=readers.SqlGrants(source),
         refresh_tokens=readers.SqlRefreshTokens(source),
+        encrypted_tokens=readers.SqlEncryptedTokens(source),
         keys=readers.SqlKeys(source),
         audit=readers.SqlAuditTrail(source),
         outbox=SqlOutbox(source, writer, commands),

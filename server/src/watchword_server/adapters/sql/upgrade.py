@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The migration that this code was written for."""
 
 

@@ -141,6 +141,8 @@ class Writer:
             outcomes = [self._attempt(connection, job.plan, batch) for job in jobs]
             self._finish(connection, batch)
             connection.execute("COMMIT")
+            if any(job.plan.destroys for job in jobs):
+                _scrub(connection)
         except Exception as error:  # whatever it was, the thread must live, and nothing was acknowledged
             logger.warning("nothing was committed: %s", error)
             self._recover(error)
@@ -204,6 +206,15 @@ class Writer:
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
+
+
+def _scrub(connection: sqlite3.Connection) -> None:
+    """After a commit: whatever becomes of this, that is durable."""
+    try:
+        if not sqlite.scrub(connection):
+            logger.warning("what was destroyed is still in the write-ahead log: others read it all the time")
+    except sqlite3.Error as error:
+        logger.warning("what was destroyed is still in the write-ahead log: %s", error)
 
 
 def _run_alone(connection: sqlite3.Connection, steps: Sequence[Step]) -> int:
