@@ -91,13 +91,19 @@ def test_what_is_inflated_is_bounded(size: int, openers: list[Judge]) -> None:
     bomb = sealed(P256, deflated(bytes(size)), zip="DEF")
     for judge in openers:
         assert judge.blocking(bomb) is Malformed
-        tracemalloc.start()
-        try:
-            judge.blocking(bomb)
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        assert peak < 16 * MAX_TOKEN
+        # The least of several: a verifier that follows an issuer may be reading its log at that moment.
+        assert min(peak_of(judge, bomb) for _ in range(5)) < 16 * MAX_TOKEN
+
+
+def peak_of(judge: Judge, text: str) -> int:
+    """Bytes that were held at once, by all threads, while a token was judged."""
+    tracemalloc.start()
+    try:
+        judge.blocking(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return peak
 
 
 @pytest.mark.parametrize("name", BROKEN)

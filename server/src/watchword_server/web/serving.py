@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,18 +81,18 @@ async def serve(
         server.should_exit = True
         ending.append(loop.create_task(end()))
 
+    # uvicorn's own handlers would end the process by the signal after a graceful stop; and ours must stand before the
+    # first request is answered, for whoever saw it answered may send one.
+    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]  # the one way to leave them out
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
     serving = loop.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():  # noqa: ASYNC110  # uvicorn tells nobody when it has started
         await asyncio.sleep(0.005)
-    if serving.done():
-        return await serving
-    # Only now: uvicorn has set handlers of its own, which would end the process by the signal after a graceful stop.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    ready()
+    if not serving.done():
+        ready()
     await serving
     await asyncio.gather(*ending)
-    return None
 
 
 def _loaded(config: uvicorn.Config, certificate: Certificate | None) -> uvicorn.Config:
