@@ -20,6 +20,9 @@ from watchword.jose.b64 import b64url, unb64url
 from watchword.jose.jwe import DecryptionKey, decrypt, encrypt, encryption_key
 from watchword.jose.jwk import SigningKey
 
+# Not among the fast ones: each starts an issuer, APIs and key servers as processes.
+pytestmark = pytest.mark.fault
+
 HELD, FOLLOWED = "https://held.example", "https://followed.example"
 ROOT = Path(__file__).parents[2]
 WITHIN = 1.0

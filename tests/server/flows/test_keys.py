@@ -14,6 +14,7 @@ from tests.server.flows.keys_seen import AHEAD, ALGS, BORN, EVERY, chosen, publi
 from watchword.verifier import Verifier
 from watchword_server.flows import keys
 from watchword_server.flows.administration import Refused
+from watchword_server.flows.choices import signs_from
 from watchword_server.flows.key_life import ACCESS, FEED, USES, families, state
 from watchword_server.main import load_settings, open_issuer
 from watchword_server.protocol.access_token import AccessClaims, payload
@@ -48,6 +49,15 @@ async def test_a_key_lives_from_its_publication_to_its_end(house: House) -> None
     await keys.tend(issuer, end + 1)
     assert await published(issuer, end + 1) == {second.kid, third.kid}
     assert [rows(house, f"key.{action}") for action in ("rotate", "drop", "publish")] == [2, 2, 0]
+
+
+async def test_who_chooses_during_a_rotation_is_told_that_the_algorithm_signs_already(house: House) -> None:
+    """The key before goes on until the called one begins, so there is nothing to wait for."""
+    await keys.rotate(house.issuer, BY, ACCESS, BORN)
+    _, called, _ = await stored(house)
+    assert called.active_at == BORN + AHEAD
+    assert [await signs_from(house.issuer, "ES256", at) for at in (BORN, called.active_at)] == [BORN, called.active_at]
+    assert await signs_from(house.issuer, "RS256", BORN) is None
 
 
 async def test_every_key_was_published_for_long_before_it_signs(house: House) -> None:

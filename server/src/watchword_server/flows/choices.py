@@ -74,7 +74,10 @@ async def new_encryption_key(
 
 async def signs_from(issuer: Issuer, alg: str, now: int) -> int | None:
     """From when on (seconds) tokens are signed with a chosen algorithm; None when no key of it was called."""
-    appointed = kin(await keys.current(issuer), ACCESS, alg).appointed()
+    family = kin(await keys.current(issuer), ACCESS, alg)
+    if family.signing(now) is not None:
+        return now  # though its successor may have been called already
+    appointed = family.appointed()
     return None if appointed is None or appointed.active_at is None else max(now, appointed.active_at)
 
 
