@@ -9,7 +9,7 @@ from typing import Final
 ROOM: Final = Path("sdk/src/watchword")
 TESTS: Final = Path("tests/sdk")
 
-_KEYS: Final = ("jose/test_jwk.py",)
+_KEYS: Final = ("jose/test_jwk.py", "jose/test_jwk_edges.py")
 _ENCRYPTION: Final = ("jose/test_jwe.py", "jose/test_encryption_keys.py")
 
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -24,7 +24,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "jose.materials": _ENCRYPTION,
     "jose.members": (*_KEYS, *_ENCRYPTION),
     "jose.weak": ("jose/test_weak.py", *_KEYS),
-    "policy": ("test_policy.py",),
+    "policy": ("test_policy.py", "test_policy_edges.py"),
     "revocations": ("test_revocations.py", "test_revocations_edges.py"),
 }
 """Each module with the files of its tests, asked one after the other until one finds the change."""

@@ -186,10 +186,10 @@ def test_the_two_spellings_of_a_signature_are_each_others_inverse(r: int, s: int
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("first", [0x01, 0x7F, 0x80, 0xFF])
-@pytest.mark.parametrize("second", [0x01, 0x7F, 0x80, 0xFF])
+@pytest.mark.parametrize("first", [0x00, 0x01, 0x7F, 0x80, 0xFF])
+@pytest.mark.parametrize("second", [0x00, 0x01, 0x7F, 0x80, 0xFF])
 def test_every_head_of_a_full_signature_is_the_librarys(size: int, first: int, second: int) -> None:
-    """A top bit asks for a zero in front, in r, in s or in both; P-521 needs the long form of a length."""
+    """A top bit asks for a zero in front, a zero byte is left out, in r, in s or in both; P-521 needs a long length."""
     raw = bytes([first, *[0xAB] * (size - 1), second, *[0xCD] * (size - 1)])
     der = encode_dss_signature(int.from_bytes(raw[:size], "big"), int.from_bytes(raw[size:], "big"))
     assert _der(raw, size, _heads(size)) == der
