@@ -29,7 +29,23 @@ def variants(node: Node) -> Iterator[Node]:
         return
     for kind, operator in (*mutation_operators, *_OPERATORS):
         if isinstance(node, kind):
-            yield from (variant for variant in operator(node) if not _is_the_same_codec(node, variant))
+            yield from (variant for variant in operator(node) if not _is_the_same_to_python(node, variant))
+
+
+def _is_the_same_to_python(node: Node, variant: Node) -> bool:
+    return _is_the_same_codec(node, variant) or _is_as_false(node, variant)
+
+
+def _is_as_false(node: Node, variant: Node) -> bool:
+    """None where an argument was False: the other mutants of it say True, or nothing."""
+    if not isinstance(node, cst.Call) or not isinstance(variant, cst.Call) or len(node.args) != len(variant.args):
+        return False
+    pairs = zip(node.args, variant.args, strict=True)
+    return any(_is_name(one.value, "False") and _is_name(other.value, "None") for one, other in pairs)
+
+
+def _is_name(node: Node, name: str) -> bool:
+    return isinstance(node, cst.Name) and node.value == name
 
 
 def _is_the_same_codec(node: Node, variant: Node) -> bool:

@@ -40,9 +40,20 @@ from watchword.errors import (
     WrongType,
 )
 from watchword.jose.b64 import b64url
-from watchword.jose.jwe import DecryptionKey, encrypt, encryption_key
+from watchword.jose.jwe import DecryptionKey, decryption_key, encrypt, encryption_key
 from watchword.jose.jwk import SigningKey, public_key
-from watchword.policy import ACCESS_TOKEN, MAX_TOKEN, Opener, Policy, Principal, Trusted, Verified
+from watchword.policy import (
+    ACCESS_TOKEN,
+    MAX_TOKEN,
+    Opener,
+    Policy,
+    Principal,
+    Trusted,
+    Verified,
+    _roles,
+    _scopes,
+    _window,
+)
 
 LONGEST = 16_384
 """Bytes of a token."""
@@ -196,6 +207,12 @@ def test_the_later_of_nbf_and_iat_begins_a_token(nbf: object, starts: float) -> 
     assert found.key == trusted()
 
 
+def test_a_token_from_the_first_second_of_1970_begins_there() -> None:
+    """No `nbf` is no date, not even the first one."""
+    found = opener().open(token(body=claims(iat=0, exp=900)), 0)
+    assert (found.starts, found.ends) == (-5, 905)
+
+
 def test_two_tokens_of_the_same_dates_under_two_policies_end_apart() -> None:
     """What is remembered of dates is remembered with the leeway."""
     for leeway in (0, 5, 300):
@@ -318,6 +335,16 @@ def test_all_principals_of_an_api_share_what_is_the_same() -> None:
     assert one.roles is other.roles
 
 
+def test_what_is_shared_is_kept_within_bounds() -> None:
+    """Whoever gets tokens may ask for any scopes: the newest are kept, and no more than so many."""
+    for number in range(5_000):
+        _scopes(f"scope-{number}")
+        _roles((f"role-{number}",))
+        _window(float(number), number + 900.0, 5)
+    kept = [shared.cache_info().currsize for shared in (_scopes, _roles, _window)]
+    assert kept == [1024, 1024, 4096]
+
+
 @pytest.mark.parametrize("scope", [" ", "a ", " a", "a  b", "  ", "a b "])
 def test_a_scope_has_single_spaces_between_and_nowhere_else(scope: str) -> None:
     """RFC 6749 §3.3; refused again when it is seen again."""
@@ -361,12 +388,19 @@ def test_only_five_segments_are_an_encrypted_token(text: str) -> None:
 
 def test_an_encrypted_token_is_at_most_16_kib() -> None:
     """Refused by its length, before its dots are counted and with the same words as a signed one."""
-    judge = under(POLICY, {MINE.kid: MINE})
-    room = LONGEST - len(encrypted(token(body=claims(x=""))))
-    assert judge.open(encrypted(token(body=claims(x="x" * (room * 9 // 16 - 9)))), NOW)
-    for text in (encrypted(token(body=claims(x="x" * (room * 9 // 16 + 9)))), "." * (LONGEST + 1)):
-        with pytest.raises(Malformed, match="token is too long"):
-            judge.open(text, NOW)
+    mine = decryption_key({**MINE.private_jwk(), "kid": "mine"})
+    judge, public = under(POLICY, {"mine": mine}), encryption_key(mine.public_jwk())
+    inside = [token(body=claims(x="x" * number)).encode() for number in range(8_600, 8_660)]
+    texts = [encrypt(one, public, "A128GCM", "at+jwt") for one in inside]
+    assert {LONGEST - 1, LONGEST} < set(map(len, texts))
+    for text in texts:
+        if len(text) <= LONGEST:
+            assert judge.open(text, NOW)
+        else:
+            with pytest.raises(Malformed, match="token is too long"):
+                judge.open(text, NOW)
+    with pytest.raises(Malformed, match="token is too long"):
+        judge.open("." * (LONGEST + 1), NOW)
     for judge in (under(POLICY), under(POLICY, {MINE.kid: MINE})):
         with pytest.raises(Malformed, match="not three segments"):
             judge.open("." * LONGEST, NOW)

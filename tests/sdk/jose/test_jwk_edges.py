@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, x25519
 
 from tests.sdk.minting import ASYMMETRIC, changed, key
 from watchword.errors import InvalidKey
@@ -47,6 +47,14 @@ def test_a_keys_jwk_is_its_own_and_read_only() -> None:
         found.jwk["alg"] = "none"  # type: ignore[index]  # that is the point
     key().public_jwk()["alg"] = "none"
     assert key().public_jwk()["alg"] == "ES256"
+
+
+def test_equal_keys_count_once() -> None:
+    """A public key, a secret, a private key: each may stand in a set, by its name, algorithm and material."""
+    jwk, stored = key().public_jwk(), key().pkcs8()
+    assert len({public_key(jwk), public_key({**jwk, "x5t": "new"})}) == 1
+    assert len({SigningKey.load(stored, "ES256"), SigningKey.load(stored, "ES256")}) == 1
+    assert len({secret_key(bytes(64), "HS256", "c"), secret_key(bytes(64), "HS256", "c")}) == 1
 
 
 def test_a_repr_shows_names_only() -> None:
@@ -95,6 +103,20 @@ def test_a_private_key_of_another_kind_is_not_loaded(private: x25519.X25519Priva
     """By its kind or its curve, before anything is signed."""
     with pytest.raises(InvalidKey):
         SigningKey.load(private.private_bytes(*PKCS8), alg)
+
+
+P256_OID, UNKNOWN_OID = (bytes.fromhex(f"06082a8648ce3d0301{end}") for end in ("07", "7f"))
+
+
+def test_a_stored_key_that_no_library_knows_is_refused() -> None:
+    """A curve without a name, and DSA, which the library still loads."""
+    stored = key().pkcs8()
+    assert stored.count(P256_OID) == 1
+    old = dsa.generate_private_key(1024).private_bytes(*PKCS8)
+    for data in (stored.replace(P256_OID, UNKNOWN_OID), old):
+        for alg in ("ES256", "RS256", "EdDSA"):
+            with pytest.raises(InvalidKey):
+                SigningKey.load(data, alg)
 
 
 def test_an_encrypted_private_key_is_not_loaded() -> None:
@@ -190,7 +212,10 @@ def test_a_key_that_says_it_verifies_is_taken(ops: list[str]) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        *({"key_ops": ops} for ops in ([], ["sign"], ["verify", "verify"], ["verify", "wrapKey"], ["verify", 5])),
+        *(
+            {"key_ops": ops}
+            for ops in ([], ["sign"], ["verify", "verify"], ["verify", "wrapKey"], ["verify", 5], ["verify", []])
+        ),
         *({"key_ops": ops} for ops in ("verify", ("verify",), {"verify": 1}, None, ["XXverifyXX"], ["VERIFY"])),
         *({"use": use} for use in ("enc", "SIG", "", None, ["sig"])),
     ],
@@ -210,6 +235,13 @@ def test_no_alg_and_no_curve_is_no_algorithm() -> None:
             public_key(changed(key("RS256").public_jwk(), {"alg": ...}), alg)
     with pytest.raises(InvalidKey):
         public_key(changed(key().public_jwk(), {"alg": ..., "crv": "XXXX"}))
+
+
+def test_a_public_key_with_a_secret_beside_it_is_no_secret() -> None:
+    """Its kind decides, and not that there is a `k` to be found."""
+    for alg in ("RS256", "ES256", "EdDSA"):
+        with pytest.raises(InvalidKey, match="not an oct key"):
+            shared_key({**key(alg).public_jwk(), "k": OCT["k"], "alg": "HS256"})
 
 
 def test_a_secret_of_exactly_the_hash_is_long_enough() -> None:

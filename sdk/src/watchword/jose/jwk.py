@@ -224,7 +224,7 @@ _READERS: Final[Mapping[str, Callable[[Mapping[str, object]], Any]]] = {
 def _signing_key(private: object, row: Algorithm) -> SigningKey:
     jwk = _public_members(private)
     key = public_key(jwk, row.name)  # the one door: what others would refuse is not signed with
-    return SigningKey(key.kid, key.alg, row.signer(private, row.hash), private, MappingProxyType(jwk))
+    return SigningKey(key.kid, key.alg, row.signer(private, row.hash), private, jwk)
 
 
 def _public_members(private: object) -> dict[str, str]:

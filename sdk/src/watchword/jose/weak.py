@@ -47,9 +47,8 @@ def ed25519_fault(x: bytes) -> str | None:
     y = int.from_bytes(x, "little") & (2**255 - 1)
     if y >= _P:
         return "Ed25519 point is not in canonical form"
-    over, under = (y * y - 1) % _P, (_D * y * y + 1) % _P
-    square = over * pow(under, -1, _P) % _P
-    if square and pow(square, (_P - 1) // 2, _P) != 1:
+    square = (y * y - 1) * (_D * y * y + 1) % _P  # x² is their quotient: a square exactly when the product is
+    if square and pow(square, _P // 2, _P) != 1:  # Euler's criterion
         return "Ed25519 point is not on the curve"
     if y in _SMALL_Y:
         return "Ed25519 point has a small order: anything verifies under it"
