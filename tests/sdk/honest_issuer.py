@@ -18,7 +18,7 @@ import msgspec
 from watchword.jose.b64 import b64url
 from watchword.jose.jwk import SigningKey
 from watchword.jose.jws import signer
-from watchword.log import Delta, Entry, Heartbeat, Kind, Message, Snapshot, chain, genesis, seal, type_of
+from watchword.log import LINES, Delta, Entry, Heartbeat, Kind, Message, Snapshot, chain, genesis, seal, type_of
 
 AUDIENCE = "https://orders.example"
 CREDENTIALS = ("api-1", "a secret: with/signs")
@@ -44,6 +44,11 @@ class Issuer:
         self.last_question: dict[str, str] = {}
         self.last_request: dict[str, str] = {}
         self.last_form: dict[str, str] = {}
+        self.acknowledged: list[dict[str, object]] = []
+        self.verifiers: dict[str, str] = {}
+        """What each path was told of who asks."""
+        self.opened: list[float] = []
+        """When each stream was opened, on the monotonic clock."""
         # Knobs.
         self.beat = 0.1
         self.private = True
@@ -63,6 +68,14 @@ class Issuer:
         """A message that the stream brings again and again instead of heartbeats."""
         self.once: list[str] = []
         """Messages that the stream brings next, whatever they are."""
+        self.page = 0
+        """Entries in a page, for who accepts pages."""
+        self.page_key: SigningKey | None = None
+        """Signs pages in place of the feed's key."""
+        self.repage: Callable[[list[Message]], list[Message]] = lambda messages: messages
+        """Changes an answer in pages before it is signed."""
+        self.farewell = False
+        """Streams that are cut end with a goodbye."""
         self.rewrite: Callable[[Message], Message] = lambda message: message
         """Changes what `/revocations` answers before it is signed."""
         self.inactive: set[str] = set()
@@ -145,6 +158,20 @@ class Issuer:
         entries = tuple(self.entries[after:])
         return Delta(self.url, self.log, after, prev, len(self.entries), self.head, self.now(), entries, nonce)
 
+    def pages(self, nonce: str) -> list[Message]:
+        """All of the log in pages, and the delta that closes them."""
+        found: list[Message] = []
+        for after in range(0, len(self.entries), self.page):
+            entries = self.entries[after : after + self.page]
+            head, prev = (b64url(chain(genesis(self.log), self.entries[:seq])) for seq in (entries[-1].seq, after))
+            page = Snapshot(self.url, self.log, entries[-1].seq, head, self.now(), tuple(entries), "", after, prev)
+            found.append(page)
+        return [*found, self.delta(len(self.entries), nonce)]
+
+    def in_lines(self, messages: list[Message]) -> str:
+        keys = [self.page_key if isinstance(message, Snapshot) else None for message in messages]
+        return "".join(self.sign(message, key) + "\n" for message, key in zip(messages, keys, strict=True))
+
     def since(self, log: str, after: int, nonce: str = "") -> Message:
         return self.delta(after, nonce) if log == self.log and after <= len(self.entries) else self.snapshot(nonce)
 
@@ -185,6 +212,8 @@ class Issuer:
                 position = delta.seq
             else:
                 write(self.sign(self.heartbeat()))
+        if self.farewell:
+            write("")
 
     def hang(self) -> None:
         self._stopped.wait(30)
@@ -193,6 +222,10 @@ class Issuer:
 def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            issuer.counts["connection"] += 1
+            super().setup()
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -209,6 +242,9 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
                 self.json(200, {"keys": issuer.published})
             elif path == "/revocations/jwks.json":
                 self.json(200, {"keys": [issuer.feed_key.public_jwk()]})
+            elif path == "/revocations" and issuer.page and "after" not in query and LINES in self.headers["Accept"]:
+                messages = issuer.repage(issuer.pages(query["nonce"]))
+                self.answer(200, issuer.in_lines(messages).encode(), LINES)
             elif path == "/revocations" and self.known():
                 issuer.last_question = query
                 message = issuer.since(query.get("log", ""), int(query.get("after", -1)), query.get("nonce", ""))
@@ -223,6 +259,9 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             path = urlsplit(self.path).path.removeprefix(issuer.path)
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            if path == "/revocations/ack":
+                self.take_acknowledgement(body)
+                return
             issuer.last_form = {name: values[0] for name, values in parse_qs(body).items()}
             if self.refused(self.path):
                 return
@@ -243,6 +282,12 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
             text = f"token-{issuer.counts['/token']}"
             self.json(200, {"access_token": text, "token_type": "Bearer", "expires_in": issuer.lifetime})
 
+        def take_acknowledgement(self, body: str) -> None:
+            if not self.refused("/revocations/ack") and self.known():
+                issuer.acknowledged.append({**json.loads(body), "at": time.monotonic()})
+                self.send_response(204)
+                self.end_headers()
+
         def echo(self) -> None:
             """An API that says which token it saw, and refuses those that are inactive."""
             token = self.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -254,6 +299,7 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
         def refused(self, path: str) -> bool:
             issuer.counts[path.removeprefix(issuer.path)] += 1
             issuer.last_request = dict(self.headers.items())
+            issuer.verifiers[path.removeprefix(issuer.path)] = self.headers.get("Watchword-Verifier", "")
             if path in issuer.hanging:
                 issuer.hang()
                 return True
@@ -276,6 +322,7 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
             self.send_header("Connection", "close")
             self.end_headers()
             issuer.counts["stream open"] += 1
+            issuer.opened.append(time.monotonic())
             try:
                 after = int(self.headers.get("Last-Event-ID", query.get("after", "-1")))
                 issuer.stream(self.event, query.get("log", ""), after)
@@ -286,7 +333,8 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
             self.close_connection = True
 
         def event(self, text: str) -> None:
-            self.wfile.write(f"event: message\ndata: {text}\n\n".encode())
+            event = f"event: message\ndata: {text}\n\n" if text else "event: goodbye\nretry: 0\ndata:\n\n"
+            self.wfile.write(event.encode())
             self.wfile.flush()
 
         def json(self, status: int, document: dict[str, object]) -> None:

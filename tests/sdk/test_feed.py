@@ -199,6 +199,13 @@ def test_a_new_feed_key_is_fetched(verifier: Verifier, issuer: Issuer, clock: Cl
     assert issuer.counts["/revocations/jwks.json"] == 2
 
 
+def test_keys_that_cannot_be_read_make_nobody_a_forger(verifier: Verifier, issuer: Issuer, clock: Clock) -> None:
+    """Nothing is decided, but nothing is called disbelieved either: that word is for an alarm."""
+    issuer.status["/revocations/jwks.json"] = 503
+    assert "no news of keys" in refusal(verifier, issuer, clock, "/revocations")
+    assert verifier.contact.disbelieved == 0
+
+
 def test_a_silent_stream_is_given_up_after_three_heartbeats(verifier: Verifier, issuer: Issuer) -> None:
     """An open connection that says nothing is no stream."""
     follow(verifier, issuer)

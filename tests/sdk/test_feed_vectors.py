@@ -13,8 +13,8 @@ from watchword.errors import Gap, InvalidFeed
 from watchword.freshness import Moment, Progress
 from watchword.jose.b64 import b64url
 from watchword.jose.jwk import key_set
-from watchword.log import Entry, genesis, link, unseal
-from watchword.revocations import RevocationSet
+from watchword.log import Entry, genesis, is_page, link, unseal
+from watchword.revocations import Pages, RevocationSet
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "feed"
 
@@ -73,6 +73,33 @@ def test_a_run_ends_where_it_should(run: dict[str, Any]) -> None:
         assert outcome(known, step["message"], vectors) == step["expect"]
         assert (known.seq, known.log) == (step["seq"], step["log"])
     for row in run["tokens"]:
+        assert known.kills(**row["token"]) == row["dead_by"]
+
+
+def taken(known: RevocationSet, answer: dict[str, Any], vectors: dict[str, Any]) -> str:
+    pages = Pages(known)
+    try:
+        for text in answer["messages"]:
+            message = unseal(text.encode(), key_set(vectors["jwks"]), vectors["issuer"])
+            if is_page(message):
+                pages.take(message)
+                continue
+            if message.nonce != answer["nonce"]:
+                return "refused"
+            known.apply(pages.closed(message))
+            return "applied"
+    except InvalidFeed:
+        return "refused"
+    return "cut"
+
+
+@pytest.mark.parametrize("answer", cases("answers.json", "answers"))
+def test_an_answer_in_pages_counts_when_it_is_whole(answer: dict[str, Any]) -> None:
+    """Page by page, and the delta at the end."""
+    known = RevocationSet()
+    assert taken(known, answer, load("answers.json")) == answer["expect"]
+    assert known.seq == answer["seq"]
+    for row in answer["tokens"]:
         assert known.kills(**row["token"]) == row["dead_by"]
 
 

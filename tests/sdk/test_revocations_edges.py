@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -111,12 +112,37 @@ def test_what_was_prolonged_does_not_keep_the_others() -> None:
     assert known.kills(**{**TOKEN, "sid": "b"}) is None
 
 
+def test_what_was_prolonged_does_not_keep_what_ends_in_the_same_second() -> None:
+    """Whichever of them came first."""
+    for first, second in (("a", "b"), ("b", "a")):
+        known = knowing(
+            Entry(1, "subject", first, 100), Entry(2, "subject", second, 100), Entry(3, "subject", "a", LATE + 1)
+        )
+        assert known.forget(300) == 1
+        assert known.kills(**{**TOKEN, "sub": "a"}) == "subject"
+        assert known.kills(**{**TOKEN, "sub": "b"}) is None
+
+
 def test_an_entry_said_twice_is_forgotten_once() -> None:
     """The same end again is no second entry."""
     known = knowing(Entry(1, "grant", "a", 100), Entry(2, "grant", "a", 100))
     assert len(known) == 1
     assert known.forget(300) == 1
     assert known.forget(300) == 0
+
+
+def test_what_is_read_again_takes_no_more_room() -> None:
+    """A verifier that asks for the whole set a hundred times a day holds it once."""
+    again = snapshot([Entry(seq, "session", f"id-{seq}", LATE + 1) for seq in range(1, 201)], 200)
+    known = RevocationSet()
+    known.apply(again)
+    tracemalloc.start()
+    for _ in range(300):
+        known.apply(again)
+    room = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(known) == 200
+    assert room < 50_000
 
 
 def test_a_newer_snapshot_of_the_same_log_is_taken() -> None:

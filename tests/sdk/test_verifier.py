@@ -322,7 +322,7 @@ def test_a_fresh_verifier_asks_nobody(issuer: Issuer, verifier: Verifier) -> Non
     """No call per request: a thousand verifies, not one request."""
     token = issuer.token()
     verifier.verify_sync(token)
-    eventually(lambda: issuer.streams == 1)
+    eventually(lambda: issuer.streams == 1 and issuer.acknowledged)
     before = issuer.counts.copy()
     for _ in range(1000):
         verifier.verify_sync(token)

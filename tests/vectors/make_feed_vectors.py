@@ -61,6 +61,18 @@ class Step:
 
 
 @dataclass
+class Answer:
+    """The messages of one answer to who knows nothing yet, what comes of them, and who is dead then."""
+
+    name: str
+    nonce: str
+    messages: list[str]
+    expect: str
+    seq: int
+    tokens: list[dict[str, object]] = field(default_factory=list)
+
+
+@dataclass
 class Run:
     """Messages one after the other, and which tokens are dead at the end, by which kind of entry."""
 
@@ -95,8 +107,12 @@ def snapshot(seq: int, log: str = LOG, at: int = TIME, nonce: str = "") -> Snaps
     return Snapshot(ISSUER, log, seq, head(seq, log), at, ENTRIES[:seq], nonce)
 
 
-def delta(after: int, seq: int, at: int = TIME) -> Delta:
-    return Delta(ISSUER, LOG, after, head(after), seq, head(seq), at, ENTRIES[after:seq])
+def page(after: int, seq: int, log: str = LOG, at: int = TIME) -> Snapshot:
+    return Snapshot(ISSUER, log, seq, head(seq, log), at, ENTRIES[after:seq], "", after, head(after, log))
+
+
+def delta(after: int, seq: int, at: int = TIME, nonce: str = "") -> Delta:
+    return Delta(ISSUER, LOG, after, head(after), seq, head(seq), at, ENTRIES[after:seq], nonce)
 
 
 def heartbeat(seq: int, at: int = TIME) -> Heartbeat:
@@ -154,6 +170,13 @@ def messages() -> dict[str, object]:
         Case("a delta with another head", seal(change(good, head=head(4))), False),
         Case("a delta whose prev is no hash", seal(change(good, prev="=")), False),
         Case("a snapshot with an entry from beyond its seq", seal(change(snapshot(3), entries=ENTRIES[:4])), False),
+        Case("a page", seal(page(2, 5)), True),
+        Case("a page of which all is forgotten", seal(change(page(2, 5), entries=())), True),
+        Case("a page without `prev`", seal(change(page(2, 5), prev=msgspec.UNSET)), False),
+        Case("a page without `after`", seal(change(page(2, 5), after=msgspec.UNSET)), False),
+        Case("a page with an entry from before it", seal(change(page(2, 5), entries=ENTRIES[1:5])), False),
+        Case("a page with an entry from beyond it", seal(change(page(2, 5), entries=ENTRIES[2:6])), False),
+        Case("a page that is not in order", seal(change(page(2, 5), entries=(ENTRIES[3], ENTRIES[2]))), False),
     ]
     return {
         "issuer": ISSUER,
@@ -248,6 +271,50 @@ def runs() -> dict[str, object]:
     }
 
 
+def answers() -> dict[str, object]:
+    """Answers in pages, and answers that must not be taken for whole."""
+    nonce, change = "n0nce-of-16-chars", msgspec.structs.replace
+    first, second, end = page(0, 3), page(3, 6), delta(6, 7, nonce=nonce)
+    table: list[tuple[str, str, list[Message]]] = [
+        ("pages and their delta", "applied", [first, second, end]),
+        (
+            "a page with a gap, since something was forgotten",
+            "applied",
+            [change(first, entries=ENTRIES[1:2]), second, end],
+        ),
+        ("one page, and nothing after it", "applied", [page(0, 7), delta(7, 7, nonce=nonce)]),
+        ("a snapshot, all in one", "applied", [change(snapshot(7), nonce=nonce)]),
+        ("without the delta", "cut", [first, second]),
+        ("a page left out", "refused", [first, end]),
+        ("the first page left out", "refused", [second, end]),
+        ("pages swapped", "refused", [second, first, end]),
+        ("a page twice", "refused", [first, first, second, end]),
+        ("a page of another log", "refused", [first, page(3, 6, RESTORED), end]),
+        ("a page of another history", "refused", [first, change(second, prev=head(2)), end]),
+        ("a delta from elsewhere", "refused", [first, second, delta(5, 7, nonce=nonce)]),
+        ("a delta with another nonce", "refused", [first, second, delta(6, 7, nonce="an0ther-0f-16-chars")]),
+        ("a heartbeat for a delta", "refused", [first, second, change(heartbeat(6), nonce=nonce)]),
+        ("a page in the place of a snapshot", "cut", [page(0, 7)]),
+    ]
+    dead, alive = token("token", rev=9, jti=ENTRIES[0].id), token(None, rev=9, jti=ENTRIES[0].id)
+    found = []
+    for name, expect, sent in table:
+        whole = expect == "applied"
+        row = (
+            dead
+            if whole and ENTRIES[0] in [each for message in sent for each in getattr(message, "entries", ())]
+            else alive
+        )
+        found.append(
+            Answer(name, nonce, [seal(each) for each in sent], expect, 7 if whole else 0, [row] if whole else [])
+        )
+    return {
+        "issuer": ISSUER,
+        "jwks": {"keys": [public(PRIVATE).public_jwk()]},
+        "answers": [asdict(answer) for answer in found],
+    }
+
+
 def freshness() -> dict[str, object]:
     """Ages by the two clocks; every time but `signed` (ms) is in seconds, as [monotonic, wall]."""
     asked, answered = (100.0, 5_000.0), (100.05, 5_000.05)
@@ -286,7 +353,7 @@ def freshness() -> dict[str, object]:
 
 def files() -> dict[str, str]:
     """Every file's name and text."""
-    made = {"chain": chains(), "messages": messages(), "runs": runs(), "freshness": freshness()}
+    made = {"chain": chains(), "messages": messages(), "answers": answers(), "runs": runs(), "freshness": freshness()}
     return {f"{name}.json": json.dumps(value, indent=1) + "\n" for name, value in made.items()}
 
 

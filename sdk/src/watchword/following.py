@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from watchword.errors import CannotDecide
 from watchword.feed import Feed
-from watchword.freshness import EVER, Clocks, Freshness, Progress, State
+from watchword.freshness import EVER, Clocks, Contact, Freshness, Progress, State
 from watchword.introspection import Introspection
 from watchword.jose.jwk import PublicKey
 from watchword.keys import KeySource
 from watchword.policy import Opener, Policy
 from watchword.revocations import RevocationSet
 from watchword.wire import loop as background
-from watchword.wire.exchange import Document, basic, body_of, client, document_of
+from watchword.wire.acknowledgements import WITHIN, Acknowledgements, Standing
+from watchword.wire.exchange import Document, basic, body_of, client, document_of, told
+from watchword.wire.identity import Identity, identity
 from watchword.wire.metadata import Metadata, address_of, read
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class Following:
         clocks: Clocks,
         stale_after: float,
         refuse_after: float,
+        name: str | None = None,
     ) -> None:
         self.trust = trust
         self.revocations = RevocationSet()
@@ -85,7 +88,7 @@ class Following:
         self._credentials = credentials
         self._headers = basic(credentials)
         self._clocks = clocks
-        self._stale_after, self._refuse_after = stale_after, refuse_after
+        self._stale_after, self._refuse_after, self._name = stale_after, refuse_after, name
         self._shown: State = "starting"
         self._reset()
         background.on_fork(self)
@@ -100,6 +103,9 @@ class Following:
         self._task: asyncio.Task[None] | None = None
         self._http: httpx2.AsyncClient | None = None
         self._feed: Feed | None = None
+        self._acknowledgements: Acknowledgements | None = None
+        # Whoever has no credentials is never counted.
+        self._identity: Identity | None = identity(self._name, self._refuse_after) if self._credentials else None
         self._described: asyncio.Event | None = None
         self._keyed: asyncio.Event | None = None
 
@@ -166,6 +172,18 @@ class Following:
         known = self.revocations
         return Freshness(self.state(age), age, known.seq, known.log, len(known))
 
+    def contact(self) -> Contact:
+        """How following went so far in this process."""
+        feed, acks, identity = self._feed, self._acknowledgements, self._identity
+        return Contact(
+            streams=feed.streams if feed else 0,
+            disbelieved=feed.disbelieved if feed else 0,
+            acknowledgements=acks.sent if acks else 0,
+            acknowledged=acks.last if acks else 0,
+            verifier=identity.id if identity else "",
+            name=identity.name if identity else "",
+        )
+
     def trouble(self) -> str:
         """Why nothing newer is known, as a clause for a message."""
         feed = self._feed.trouble if self._feed else ""
@@ -194,7 +212,8 @@ class Following:
         self._http = http = client(self._metadata.issuer)
         self._described, self._keyed = asyncio.Event(), asyncio.Event()
         self.introspection = Introspection(self._introspect, self._clocks)
-        self._feed = feed = self._new_feed(http)
+        self._acknowledgements = Acknowledgements(self._acknowledge, self._standing)
+        self._feed = feed = self._new_feed(http, self._acknowledgements)
         if self.is_ready():
             self._keyed.set()
             feed.answered.set()
@@ -205,19 +224,32 @@ class Following:
             tasks.create_task(self._feed_keys.follow())
             tasks.create_task(feed.ask_for_ever())
             tasks.create_task(feed.listen_for_ever())
+            if self._identity is not None:
+                tasks.create_task(self._acknowledgements.send_for_ever())
 
-    def _new_feed(self, http: httpx2.AsyncClient) -> Feed:
+    def _new_feed(self, http: httpx2.AsyncClient, acknowledgements: Acknowledgements) -> Feed:
         return Feed(
             http,
             lambda: self._metadata,
-            self._headers,
+            self._headers | (self._identity.header if self._identity else {}),
             self._feed_keys,
             self.revocations,
             self.progress,
             self._clocks,
             self._stale_after,
             self._key_revoked,
+            acknowledgements.applied,
         )
+
+    def _standing(self) -> Standing:
+        verifier = self._identity.id if self._identity else ""
+        return Standing(verifier, self.revocations.log, self.revocations.seq)
+
+    async def _acknowledge(self, document: bytes) -> int:
+        if self._http is None:
+            raise CannotDecide("not following")
+        url = self._metadata.ack or f"{self._metadata.revocations}/ack"
+        return await told(self._http, url, document, seconds=WITHIN, headers=self._headers)
 
     def _key_revoked(self) -> None:
         """The successor must be known; and who holds a stolen key of the feed must not be believed again."""

@@ -39,6 +39,22 @@ class Freshness(msgspec.Struct, frozen=True):
     entries: int = 0
 
 
+class Contact(msgspec.Struct, frozen=True):
+    """How following the issuer went so far in this process.
+
+    `streams` counts how often the revocation stream was opened, `disbelieved` the messages that were refused,
+    `acknowledgements` those that the issuer took; `acknowledged` is the `seq` of the last one. `verifier` and `name`
+    are what the issuer knows this process by; empty without credentials.
+    """
+
+    streams: int = 0
+    disbelieved: int = 0
+    acknowledgements: int = 0
+    acknowledged: int = 0
+    verifier: str = ""
+    name: str = ""
+
+
 class Moment(msgspec.Struct, frozen=True, gc=False):
     """One moment on both clocks, in seconds."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeGuard
 
 import msgspec
 
@@ -21,10 +21,12 @@ Kind = Literal["token", "grant", "session", "subject", "client", "key", "issuer"
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 MAX_MESSAGE: Final = 256 * 1024 * 1024
-"""Bytes of the largest feed message that is read: a snapshot of some three million entries."""
+"""Bytes of the largest feed message that is read: a snapshot of some three million entries, all in one."""
+LINES: Final = "application/vnd.watchword.messages"
+"""The media type of several messages, one a line: who accepts it, takes a long snapshot in pages."""
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """One thing that is dead: `[seq, kind, id, until]`.
 
     `seq` counts from 1 without gaps. `until` is in seconds since 1970: when nothing that the entry could
@@ -38,7 +40,10 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that is dead at `seq`. `time` is the issuer's, in milliseconds since 1970; `head` is base64url."""
+    """All that is dead at `seq`. `time` is the issuer's, in milliseconds since 1970; `head` is base64url.
+
+    With `after` and `prev`, the head there, it is a page: only what is dead of the entries after `after`.
+    """
 
     iss: str
     log: str
@@ -47,6 +52,8 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time: Count
     entries: tuple[Entry, ...]
     nonce: str = ""
+    after: Count | msgspec.UnsetType = msgspec.UNSET
+    prev: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Delta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,7 +121,8 @@ def type_of(message: type[Message]) -> TokenKind:
 def unseal(text: bytes, keys: Mapping[str, PublicKey], issuer: str) -> Message:
     """Open a signed message of this issuer's log; anything wrong with it is one InvalidFeed.
 
-    A delta's entries are contiguous from `after` to `seq` and hash from `prev` to `head`, or it is refused.
+    A delta's entries are contiguous from `after` to `seq` and hash from `prev` to `head`, or it is refused; those
+    of a page are in order.
     """
     try:
         typ, payload = jws.verify(text, keys, TYPES.keys(), MAX_MESSAGE)
@@ -127,9 +135,28 @@ def unseal(text: bytes, keys: Mapping[str, PublicKey], issuer: str) -> Message:
         raise InvalidFeed("feed message of another issuer")
     if isinstance(message, Delta):
         _must_join(message)
+    elif is_page(message):
+        _must_be_between(message)
     elif isinstance(message, Snapshot) and any(not 0 < e.seq <= message.seq for e in message.entries):
         raise InvalidFeed("snapshot with an entry from beyond its seq")
     return message
+
+
+def is_page(message: Message) -> TypeGuard[Snapshot]:
+    """Whether it is a part of a snapshot only."""
+    return isinstance(message, Snapshot) and not (message.after is msgspec.UNSET and message.prev is msgspec.UNSET)
+
+
+def _must_be_between(page: Snapshot) -> None:
+    if page.after is msgspec.UNSET or page.prev is msgspec.UNSET:
+        raise InvalidFeed("page without `after` or without `prev`")
+    last = page.after
+    for entry in page.entries:
+        if entry.seq <= last:
+            raise InvalidFeed("page whose entries are not in order")
+        last = entry.seq
+    if last > page.seq:
+        raise InvalidFeed("page with an entry from beyond its seq")
 
 
 def _must_join(delta: Delta) -> None:

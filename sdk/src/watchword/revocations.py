@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import Final
 
 from watchword.errors import Gap, InvalidFeed
 from watchword.jose.b64 import b64url, unb64url
-from watchword.log import Delta, Entry, Heartbeat, Kind, Message, Snapshot, chain, genesis
+from watchword.log import Delta, Entry, Heartbeat, Kind, Message, Snapshot, chain, genesis, is_page
 
 _NAMED: Final[tuple[Kind, ...]] = ("token", "grant", "session", "key", "subject", "client")
 """The kinds whose entries name something; an entry of kind issuer means all there is."""
@@ -23,8 +24,8 @@ class RevocationSet:
 
     # fmt: off
     __slots__ = (
-        "_below", "_clients", "_due", "_grants", "_issuer", "_keys", "_sessions", "_subjects", "_tokens", "_until",
-        "head", "log", "mark", "seq", "time",
+        "_below", "_clients", "_due", "_grants", "_issuer", "_keys", "_rooms", "_sessions", "_subjects", "_times",
+        "_tokens", "_until", "head", "log", "mark", "seq", "time",
     )
     # fmt: on
 
@@ -39,7 +40,11 @@ class RevocationSet:
         self._until: dict[Kind, dict[str, int]] = {kind: {} for kind in _NAMED}
         self._below: dict[Kind, dict[str, int]] = {"subject": {}, "client": {}}
         self._issuer = 0
-        self._due: list[tuple[int, Kind, str]] = []
+        self._due: dict[Kind, dict[int, list[str]]] = {kind: {} for kind in _NAMED}
+        """What ends in which second: a list each, since a tuple for every entry would take as much as the entry."""
+        self._times: list[tuple[int, Kind]] = []
+        """The seconds in `_due`, as a heap."""
+        self._rooms = {kind: (self._until[kind], self._below.get(kind), self._due[kind]) for kind in _NAMED}
         # The same dicts once more, one step nearer for `kills`.
         self._tokens, self._grants = self._until["token"], self._until["grant"]
         self._sessions, self._keys = self._until["session"], self._until["key"]
@@ -80,8 +85,10 @@ class RevocationSet:
         """Take in a message that `log.unseal` has opened.
 
         Raises Gap when entries are missing before it (fetch `?after=seq`), InvalidFeed when it contradicts
-        what is known: an old state played back, or a log that was cut and regrown.
+        what is known: an old state played back, or a log that was cut and regrown. Pages are for `Pages`.
         """
+        if is_page(message):
+            raise InvalidFeed("a page where all that is dead was due")
         match message:
             case Snapshot():
                 self._take_snapshot(message)
@@ -89,8 +96,6 @@ class RevocationSet:
                 self._take_delta(message)
             case Heartbeat():
                 self._must_agree(message)
-        if not isinstance(message, Heartbeat) and message.entries:
-            self.mark = object()  # after the entries: who reads the old mark asks before they are there
         if message.seq == self.seq:  # a node that lags behind what is known here proves nothing about now
             self.time = max(self.time, message.time)
 
@@ -98,18 +103,46 @@ class RevocationSet:
         """Drop entries whose `until` has passed by both `now` (seconds) and signed time; how many went."""
         horizon = min(now, self.time // 1000)
         gone = 0
-        while self._due and self._due[0][0] < horizon:
-            until, kind, name = heappop(self._due)
-            if self._until[kind].get(name) != until:
+        while self._times and self._times[0][0] < horizon:
+            until, kind = heappop(self._times)
+            gone += self._drop(kind, until)
+        return gone
+
+    def _drop(self, kind: Kind, until: int) -> int:
+        held, below, gone = self._until[kind], self._below.get(kind), 0
+        for name in self._due[kind].pop(until):
+            if held.get(name) != until:
                 continue  # a later entry has prolonged it
-            del self._until[kind][name]
-            if kind in self._below:
-                del self._below[kind][name]
+            del held[name]
+            if below is not None:
+                del below[name]
             gone += 1
         return gone
 
     def __len__(self) -> int:
         return sum(map(len, self._until.values()))
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Add entries that the issuer has signed: what they hit is dead from now on, wherever the log stands."""
+        rooms, added = self._rooms, False
+        for entry in entries:  # a million of them at the start of an API: every lookup in here can be felt
+            added = True
+            kind, name, until = entry.kind, entry.id, entry.until
+            if kind == "issuer":
+                self._issuer = max(self._issuer, entry.seq)
+                continue
+            held, below, due = rooms[kind]
+            if below is not None and entry.seq > below.get(name, 0):
+                below[name] = entry.seq
+            if until > held.get(name, -1):
+                held[name] = until
+                if until in due:
+                    due[until].append(name)
+                else:
+                    due[until] = [name]
+                    heappush(self._times, (until, kind))
+        if added:
+            self.mark = object()  # after the entries: who reads the old mark asks before they are there
 
     def _take_snapshot(self, snapshot: Snapshot) -> None:
         if snapshot.log == self.log:
@@ -119,8 +152,7 @@ class RevocationSet:
                 raise InvalidFeed("snapshot of a log that forked")
         elif snapshot.time < self.time:
             raise InvalidFeed("snapshot of a log that was left behind")
-        for entry in snapshot.entries:
-            self._add(entry)
+        self.add(snapshot.entries)
         self.log, self.seq, self.head = snapshot.log, snapshot.seq, snapshot.head
 
     def _take_delta(self, delta: Delta) -> None:
@@ -132,9 +164,7 @@ class RevocationSet:
             return  # everything in it is known; a late duplicate is harmless
         if self._head_at(delta) != self.head:
             raise InvalidFeed("delta of a log that forked")
-        for entry in delta.entries:
-            if entry.seq > self.seq:
-                self._add(entry)
+        self.add(entry for entry in delta.entries if entry.seq > self.seq)
         self.seq, self.head = delta.seq, delta.head
 
     def _head_at(self, delta: Delta) -> str:
@@ -148,17 +178,44 @@ class RevocationSet:
         if beat.seq == self.seq and beat.head != self.head:
             raise InvalidFeed("heartbeat of a log that forked")
 
-    def _add(self, entry: Entry) -> None:
-        kind, name = entry.kind, entry.id
-        if kind == "issuer":
-            self._issuer = max(self._issuer, entry.seq)
-            return
-        if kind in self._below and entry.seq > self._below[kind].get(name, 0):
-            self._below[kind][name] = entry.seq
-        until = self._until[kind]
-        if name not in until or entry.until > until[name]:
-            until[name] = entry.until
-            heappush(self._due, (entry.until, kind, name))
+
+class Pages:
+    """A long snapshot on its way into a set, in pages that join one another from the log's beginning.
+
+    What a page names is added at once, since it is dead whatever comes after it. Where the log stands is believed only
+    when the delta has come that closes the answer.
+    """
+
+    __slots__ = ("_head", "_known", "_log", "_seq")
+
+    def __init__(self, known: RevocationSet) -> None:
+        self._known = known
+        self._log, self._seq, self._head = "", 0, ""
+
+    def take(self, page: Snapshot) -> None:
+        """Take in the next page. Raises InvalidFeed when it is not the next."""
+        if not self._log:
+            self._begin(page)
+        if (page.log, page.after, page.prev) != (self._log, self._seq, self._head):
+            raise InvalidFeed("page that does not join the one before it")
+        self._known.add(page.entries)
+        self._seq, self._head = page.seq, page.head
+
+    def closed(self, last: Message) -> Message:
+        """What the pages and the message that came after them say together; the message itself without pages.
+
+        Raises InvalidFeed when it is not the delta that goes on from the last page.
+        """
+        if not self._log:
+            return last
+        if not isinstance(last, Delta) or (last.log, last.after, last.prev) != (self._log, self._seq, self._head):
+            raise InvalidFeed("pages that no delta joins")
+        return Snapshot(last.iss, last.log, last.seq, last.head, last.time, last.entries, last.nonce)
+
+    def _begin(self, page: Snapshot) -> None:
+        if page.log != self._known.log and page.time < self._known.time:
+            raise InvalidFeed("page of a log that was left behind")
+        self._log, self._head = page.log, b64url(genesis(page.log))
 
 
 def empty(log: str) -> RevocationSet:

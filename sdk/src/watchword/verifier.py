@@ -22,11 +22,12 @@ from watchword.errors import (
     UnknownKey,
 )
 from watchword.following import Following, Trust
-from watchword.freshness import Clocks, Freshness, offline
+from watchword.freshness import Clocks, Contact, Freshness, offline
 from watchword.introspection import WITHIN
 from watchword.jose.jwk import key_set
 from watchword.policy import Policy, Principal, Verified
 from watchword.revocations import RevocationSet
+from watchword.wire.identity import checked_name
 from watchword.wire.metadata import checked_issuer
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Verifier:
 
     Younger than `stale_after`, the revocation feed decides. After that the issuer is asked, and from
     `refuse_after` on CannotDecide is raised. Nothing is started before the first verify or `with`; after a fork
-    the child goes on with what was known and follows by itself. Raises Misconfigured.
+    the child goes on with what was known and follows by itself. `name` is what operators of the issuer call this
+    process when they wait for a revocation to arrive; without one it is host and process number. Raises Misconfigured.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Verifier:
         leeway: timedelta = timedelta(seconds=5),
         stale_after: timedelta = timedelta(seconds=10),
         refuse_after: timedelta = timedelta(seconds=60),
+        name: str | None = None,
         clocks: Clocks | None = None,
     ) -> None:
         self.issuer = checked_issuer(issuer)
@@ -101,6 +104,7 @@ class Verifier:
             self._clocks,
             stale_after.total_seconds(),
             refuse_after.total_seconds(),
+            checked_name(name),
         )
         self._following = following
         self._trust, self._revocations, self._progress = following.trust, following.revocations, following.progress
@@ -141,6 +145,11 @@ class Verifier:
     def freshness(self) -> Freshness:
         """How fresh the knowledge of what is revoked is."""
         return self._following.freshness() if self._following else Freshness("offline", 0.0)
+
+    @property
+    def contact(self) -> Contact:
+        """How following the issuer went so far in this process: reconnects, acknowledgements, what was disbelieved."""
+        return self._following.contact() if self._following else Contact()
 
     def close(self) -> None:
         """Follow no more. A closed online verifier raises CannotDecide."""

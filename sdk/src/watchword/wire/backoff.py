@@ -7,6 +7,7 @@ from typing import Final
 
 SHORTEST: Final = 0.1
 LONGEST: Final = 5.0
+EASED: Final = 0.5
 
 
 class BackOff:
@@ -25,3 +26,7 @@ class BackOff:
     def reset(self) -> None:
         """It went well: start from the shortest wait again."""
         self._bound = SHORTEST
+
+    def ease(self) -> None:
+        """It went well, but not for long: wait EASED at most, so that who hangs up at once is not asked without end."""
+        self._bound = min(self._bound, EASED)

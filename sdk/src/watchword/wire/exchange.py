@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_plus
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CONNECT: Final = 5.0
 """Seconds until a connection must stand."""
+IDLE: Final = 30.0
+"""Seconds for which a connection that nobody uses is kept."""
 HEADERS: Final = {"User-Agent": "watchword", "Accept-Encoding": "identity"}
 
 _MAX_AGE: Final = re.compile(r'(?:^|[\s,])max-age="?([0-9]{1,9})"?(?=[\s,]|$)', re.IGNORECASE)
@@ -51,6 +53,7 @@ def client(issuer: str) -> httpx2.AsyncClient:
         headers=HEADERS,
         follow_redirects=False,
         timeout=httpx2.Timeout(None, connect=CONNECT),
+        limits=httpx2.Limits(keepalive_expiry=IDLE),
         trust_env=not is_local(issuer),
     )
 
@@ -77,6 +80,55 @@ async def document_of(
 ) -> Document:
     """As `body_of`, with what the answer says of its age (RFC 9111 §4.2)."""
     return await _exchange(http, url, seconds, headers, None, None, MAX_DOCUMENT)
+
+
+async def lines_of(
+    http: httpx2.AsyncClient,
+    url: str,
+    *,
+    seconds: float,
+    more: float,
+    headers: Mapping[str, str],
+    params: Mapping[str, str],
+    limit: int,
+) -> AsyncGenerator[bytes, None]:
+    """The lines of a 200, each at most `limit` bytes; the first within `seconds`, every other within `more`.
+
+    Raises CannotDecide as `body_of` does. Has to be closed when it is not read to its end.
+    """
+    import httpx2
+
+    try:
+        async with (
+            asyncio.timeout(seconds) as patience,
+            http.stream("GET", url, headers=headers, params=params) as response,
+        ):
+            must_be_good(response)
+            async for line in _lines(response, limit):
+                patience.reschedule(None)  # the reader's own time does not count
+                yield line
+                patience.reschedule(asyncio.get_running_loop().time() + more)
+    except TimeoutError as error:
+        raise CannotDecide(f"{url} did not answer in time") from error
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        raise CannotDecide(f"{url} cannot be reached: {error or type(error).__name__}") from error
+
+
+async def told(
+    http: httpx2.AsyncClient, url: str, document: bytes, *, seconds: float, headers: Mapping[str, str]
+) -> int:
+    """The status of the answer to a JSON document. Raises CannotDecide when there is none within `seconds`."""
+    import httpx2
+
+    sent = {**headers, "Content-Type": "application/json"}
+    try:
+        async with asyncio.timeout(seconds), http.stream("POST", url, headers=sent, content=document) as response:
+            await _read(response, MAX_DOCUMENT)  # to its end, or the connection could not be used again
+            return response.status_code
+    except TimeoutError as error:
+        raise CannotDecide(f"{url} did not answer within {seconds:g} s") from error
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        raise CannotDecide(f"{url} cannot be reached: {error or type(error).__name__}") from error
 
 
 async def _exchange(
@@ -123,10 +175,32 @@ async def _read(response: httpx2.Response, limit: int) -> bytes:
     pieces, size = [], 0
     async for piece in response.aiter_raw():
         size += len(piece)
-        if size > limit:
-            raise CannotDecide(f"{response.url.copy_with(query=None)} answered with more than {limit} bytes")
+        _must_fit(response, size, limit)
         pieces.append(piece)
     return b"".join(pieces)
+
+
+async def _lines(response: httpx2.Response, limit: int) -> AsyncIterator[bytes]:
+    """The lines of a body, without their ends; what follows the last end as well, if anything does."""
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in response.aiter_raw():
+        *ended, rest = piece.split(b"\n")
+        for line in ended:
+            pieces.append(line)
+            _must_fit(response, size + len(line), limit)
+            yield b"".join(pieces)
+            pieces, size = [], 0
+        pieces.append(rest)
+        size += len(rest)
+        _must_fit(response, size, limit)
+    if size:
+        yield b"".join(pieces)
+
+
+def _must_fit(response: httpx2.Response, size: int, limit: int) -> None:
+    if size > limit:
+        raise CannotDecide(f"{response.url.copy_with(query=None)} answered with more than {limit} bytes")
 
 
 def fresh_for(headers: Mapping[str, str]) -> float | None:

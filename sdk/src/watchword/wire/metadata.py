@@ -30,6 +30,7 @@ class Metadata:
     introspection_endpoint: str = ""
     revocations: str = ""
     stream: str = ""
+    ack: str = ""
     feed_jwks_uri: str = ""
     max_lifetime: int = LONGEST_LIFETIME
     heartbeat: float = HEARTBEAT
@@ -41,6 +42,7 @@ _ENDPOINTS: Final[Mapping[str, str]] = {
     "introspection_endpoint": "introspection_endpoint",
     "revocations": "watchword_revocations_endpoint",
     "stream": "watchword_revocations_stream_endpoint",
+    "ack": "watchword_revocations_ack_endpoint",
     "feed_jwks_uri": "watchword_revocations_jwks_uri",
 }
 
