@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.servers.postgres import Postgres
+    from tests.servers.redis import Redis
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 ROOT = Path(__file__).parents[1]
@@ -28,6 +34,24 @@ def vectors() -> Path:
     if IN_CI:
         pytest.fail(sentence)
     pytest.skip(sentence)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL, started when the first test asks for it; each asks it for a database of its own."""
+    from tests.servers.postgres import shared
+
+    with shared() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Redis]:
+    """A Redis, started when the first test asks for it; each names its keys apart from the others'."""
+    from tests.servers.redis import shared
+
+    with shared() as found:
+        yield found
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

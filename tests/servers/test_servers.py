@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.servers import postgres, redis
+from tests.servers.loopback import until
 from tests.servers.running import GONE_WITHIN
-from tests.stories.processes import until
 
 ROOT = Path(__file__).parents[2]
 

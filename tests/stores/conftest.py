@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.stores.databases import ADAPTERS, Database
@@ -10,26 +12,26 @@ from tests.stores.databases import ADAPTERS, Database
 @pytest.fixture(scope="session", params=ADAPTERS)
 def empty(request, tmp_path_factory):
     """An empty database of each kind, made once: its migrations take a while."""
-    database = Database(request.param, str(tmp_path_factory.mktemp("empty") / "watchword.db"))
-    database.open().close()
-    return database
+    server = partial(request.getfixturevalue, "postgres")
+    where = ADAPTERS[request.param].make(tmp_path_factory.mktemp("empty"), server)
+    return Database(request.param, where)
 
 
 @pytest.fixture
 def database(empty, tmp_path):
     """An empty database for one test."""
-    return empty.copy(tmp_path)
+    return Database(empty.adapter, ADAPTERS[empty.adapter].fresh(empty.where, tmp_path))
 
 
 @pytest.fixture
-def store(database):
+async def store(database):
     """The database, opened."""
     store = database.open()
     yield store
-    store.close()
+    await store.close()
 
 
 @pytest.fixture
-def stores(store):
+async def stores(store):
     """Its readers and its journal."""
     return store.stores

@@ -347,7 +347,7 @@ async def test_what_another_process_changes_is_seen_at_once(database, store):
     try:
         await other.stores.journal.save(SetClientDisabled(CLIENT.client_id, 7), SetApiSecret(API.audience, b"new"))
     finally:
-        other.close()
+        await other.close()
     assert await store.stores.clients.find(CLIENT.client_id) == replace(CLIENT, disabled_at=7)
     assert await store.stores.apis.of(API.client_id) == replace(API, secret_hash=b"new")
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.stores.people_and_programs import AUDIT, EVERYTHING, GRANT, NOW, SESSION, TOKEN, USER
 from watchword import log
-from watchword_server.adapters.sql.writer import BATCH, WAITING
+from watchword_server.adapters.sql.journal import BATCH, WAITING
 from watchword_server.changes import Add, Revoke, SetRoles, Spend
 from watchword_server.ports import Conflict, Unavailable
 
@@ -114,11 +114,11 @@ async def test_what_waits_at_the_end_is_still_written(database):
     store = database.open()
     tasks = [asyncio.create_task(store.stores.journal.save(AUDIT)) for _ in range(300)]
     await asyncio.sleep(0)
-    store.close()
+    await store.close()
     await asyncio.gather(*tasks)
     for question in (store.stores.journal.save(AUDIT), store.stores.log.head(), store.stores.audit.latest(1)):
         with pytest.raises(Unavailable):
             await question
     again = database.open()
     assert len(await again.stores.audit.latest(999)) == 300
-    again.close()
+    await again.close()

@@ -24,7 +24,7 @@ async def test_a_new_log_is_empty_and_has_a_name_of_its_own(database, store, tmp
     assert head.chain == log.genesis(head.log)
     again = database.open()
     assert await again.stores.log.head() == head
-    again.close()
+    await again.close()
 
 
 async def test_a_transaction_returns_the_entries_it_became(stores):
@@ -58,6 +58,22 @@ async def test_the_log_is_read_from_anywhere(stores, count):
     for beyond in (count, count + 1, 2**70):
         found, rest = await stores.log.after(beyond, 1000)
         assert (found, list(rest)) == (head, [])
+
+
+async def test_what_is_alive_is_read_in_pages_each_with_the_hash_at_its_end(stores):
+    """In order and without those that are past; a page that is not full ends where the log does."""
+    entries = await stores.journal.save(*(Revoke("token", str(n), 50 if n % 3 else 5) for n in range(10)))
+    head, start = await stores.log.head(), await stores.log.chain_at(0)
+    alive, at = [], 0
+    for _ in range(3):
+        found, page, chain = await stores.log.alive_after(at, 10, 2)
+        assert (found, len(page)) == (head, 2)
+        alive += page
+        at = page[-1].seq
+        assert chain == log.chain(start, entries[:at])
+    assert alive == [entry for entry in entries if entry.until == 50]
+    assert await stores.log.alive_after(at, 10, 2) == (head, [], head.chain)
+    assert await stores.log.alive_after(0, 10, 100) == (head, alive, head.chain)
 
 
 async def test_what_is_alive_is_what_is_not_past(stores):

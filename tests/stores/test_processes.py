@@ -44,7 +44,7 @@ async def test_what_was_acknowledged_survives_kill_9(database, turn):
         assert [entry.seq for entry in entries] == list(range(1, head.rev + 1))
         assert (await store.stores.journal.save(Revoke("token", "on", NOW)))[0].seq == head.rev + 1
     finally:
-        store.close()
+        await store.close()
 
 
 async def test_a_commit_that_matters_to_others_is_told(store):

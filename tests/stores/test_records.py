@@ -48,13 +48,13 @@ async def test_a_record_survives_closing_and_opening(database):
     """Nothing lives in the process only."""
     first = database.open()
     await first.stores.journal.save(*EVERYTHING, AUDIT)
-    first.close()
+    await first.close()
     second = database.open()
     try:
         assert await second.stores.clients.find(CLIENT.client_id) == CLIENT
         assert list(await second.stores.audit.latest(9)) == [AUDIT]
     finally:
-        second.close()
+        await second.close()
 
 
 async def test_what_is_not_there_is_none(stores):

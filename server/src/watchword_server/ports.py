@@ -11,10 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import msgspec
+
 from watchword.jose.jws import Signer
 from watchword.log import Entry
 from watchword_server.changes import Audit, Change, StoredKey
 from watchword_server.people.values import Session, User
+from watchword_server.protocol.grants.refresh_token import Found
 from watchword_server.protocol.values import Api, Client, EncryptedToken, Grant, RefreshToken
 
 
@@ -24,6 +27,14 @@ class Conflict(Exception):
 
 class Unavailable(Exception):
     """The store cannot answer now. Nothing was lost: what was acknowledged is there, this was not."""
+
+
+class Moved(Unavailable):
+    """The store is none any more: the deployment lives elsewhere. The message says where."""
+
+
+class Unfinished(Unavailable):
+    """The store is none yet: a deployment is moving into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,13 @@ class Log(Protocol):
         """The head and all entries whose `until` is not before `now`, of one moment."""
         ...
 
+    async def alive_after(self, seq: int, now: int, limit: int) -> tuple[Head, Sequence[Entry], bytes]:
+        """As `alive`, but at most `limit` of those beyond `seq`, in order; and the hash at the last of them.
+
+        Fewer than `limit`, or none: nothing else is alive, and the hash is the head's.
+        """
+        ...
+
     async def chain_at(self, seq: int) -> bytes | None:
         """The hash at `seq`; None when it is forgotten or not yet there."""
         ...
@@ -84,7 +102,10 @@ class Users(Protocol):
 class Clients(Protocol):
     """Registered programs."""
 
-    async def find(self, client_id: str) -> Client | None: ...
+    async def find(self, client_id: str, on: Head | None = None) -> Client | None:
+        """As it is now, or as of the head that the caller has just read: that may spare a look."""
+        ...
+
     async def all(self, after: str, limit: int) -> Sequence[Client]:
         """A page in the order of ids, those beyond `after`."""
         ...
@@ -93,7 +114,10 @@ class Clients(Protocol):
 class Apis(Protocol):
     """Resource servers."""
 
-    async def find(self, audience: str) -> Api | None: ...
+    async def find(self, audience: str, on: Head | None = None) -> Api | None:
+        """As it is now, or as of the head that the caller has just read: that may spare a look."""
+        ...
+
     async def of(self, client_id: str) -> Api | None:
         """The API that has these credentials."""
         ...
@@ -120,6 +144,9 @@ class RefreshTokens(Protocol):
     """Refresh tokens, kept by SHA-256."""
 
     async def find(self, hash: bytes) -> RefreshToken | None: ...
+    async def family(self, hash: bytes) -> Found:
+        """A token and all that it leads to, of one moment."""
+        ...
 
 
 class EncryptedTokens(Protocol):
@@ -164,6 +191,52 @@ class Outbox(Protocol):
         ...
 
 
+class Lease(msgspec.Struct, frozen=True, gc=False):
+    """One verifier process. Times are whole seconds since 1970, `refuse_after` is in seconds.
+
+    It has applied the `log` up to `seq`, and said so at `acknowledged_at`; never yet, where `log` is empty. It was
+    last heard at `heard_at`. After `until`, by all that it was sent, it refuses every token unless it hears more.
+    """
+
+    audience: str
+    verifier: str
+    name: str
+    refuse_after: int
+    log: str = ""
+    seq: int = 0
+    acknowledged_at: int = 0
+    heard_at: int = 0
+    until: int = 0
+
+
+class Leases(Protocol):
+    """Verifier processes that may be alive. Who has no credentials is not among them."""
+
+    async def find(self, audience: str, verifier: str) -> Lease | None:
+        """A lease, ended or not; None when it was never made, or is forgotten."""
+        ...
+
+    async def count(self, audience: str, now: int) -> int:
+        """How many of an API's have not ended."""
+        ...
+
+    async def all(self, now: int) -> Sequence[Lease]:
+        """Those that have not ended, by API and name."""
+        ...
+
+    async def behind(self, log: str, seq: int, now: int) -> Sequence[Lease]:
+        """Those that have not ended, and have not acknowledged this much of the log."""
+        ...
+
+    async def keep(self, leases: Sequence[Lease]) -> None:
+        """Make or renew them, all in one durable transaction; no two may be of the same process.
+
+        Whatever the order in which nodes write, nothing runs backwards: times, and `seq` within a log. A lease with
+        an empty `log` leaves what was acknowledged as it is.
+        """
+        ...
+
+
 class Journal(Protocol):
     """The one way to write."""
 
@@ -176,8 +249,20 @@ class Journal(Protocol):
         ...
 
     async def purge(self, now: int, audit_before: int) -> int:
-        """Delete a bounded batch of what has expired: sessions, grants, refresh tokens and log entries
+        """Delete a bounded batch of what has expired: sessions, grants, refresh tokens, leases and log entries
         before `now` (seconds), sent messages, audit rows before `audit_before` (milliseconds). How many went.
+        """
+        ...
+
+
+class Spent(Protocol):
+    """Values that count once, such as client assertions, proofs of possession and codes; kept by SHA-256."""
+
+    async def spend(self, kind: str, value: str, until: int) -> bool:
+        """True for exactly one caller, however many race at however many nodes. Raises Unavailable: then try again.
+
+        It is remembered until `until` (seconds) by every clock that is not two minutes off; whoever asks refuses what
+        has expired, and what would be kept for longer than a day. `kind` is a word of ours that keeps kinds apart.
         """
         ...
 
@@ -258,17 +343,17 @@ class Busy(Exception):
 
 
 class Attempts(Protocol):
-    """Counts failed sign-ins, by account and by address, atomically however many try at once."""
+    """Counts failed sign-ins, by account and by address, atomically however many try at once. It always answers."""
 
-    def begin(self, keys: Sequence[str], now: float) -> int:
+    async def begin(self, keys: Sequence[str], now: float) -> int:
         """Seconds to wait, or 0: then this attempt counts as failed until `succeed` takes it back."""
         ...
 
-    def succeed(self, keys: Sequence[str]) -> None:
+    async def succeed(self, keys: Sequence[str]) -> None:
         """Forget the first key's failures (the account) and take this attempt back from the others."""
         ...
 
-    def take_back(self, keys: Sequence[str]) -> None:
+    async def take_back(self, keys: Sequence[str]) -> None:
         """Uncount an attempt that nobody judged."""
         ...
 
@@ -288,6 +373,8 @@ class Stores:
     keys: Keys
     audit: AuditTrail
     outbox: Outbox
+    spent: Spent
+    leases: Leases
     journal: Journal
 
 
@@ -328,3 +415,33 @@ class Mailer(Protocol):
 
 class MailFailed(Exception):
     """The message did not leave; it is worth another try."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionStep:
+    """Where a promotion stands. Where it copies: at `table`, with `done` of about `total` rows of all tables."""
+
+    stage: Literal["prepare", "copy", "index", "compare", "follow", "cut"]
+    table: str = ""
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """A deployment that has moved. `pause` is for how long nobody could write; both times are in seconds.
+
+    `resumed`: it had been completed before by a process that could not say so, and nothing is known of its times.
+    """
+
+    place: str
+    log: str
+    seq: int
+    rows: int
+    seconds: float = 0.0
+    pause: float = 0.0
+    resumed: bool = False
+
+
+class NotPromoted(Exception):
+    """Nothing has moved; the message says why and what to do."""

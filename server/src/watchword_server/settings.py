@@ -120,10 +120,35 @@ def _command(value: object) -> tuple[str, ...]:
     return tuple(parts)
 
 
+def _redis(url: str) -> bool:
+    """Whether it names a Redis, and nothing else: options in a query could switch the check of certificates off."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    sound = parts.scheme in ("redis", "rediss") and bool(host) and url.isprintable() and " " not in url
+    return sound and "?" not in url and "#" not in url and re.fullmatch(r"(/[0-9]{0,4})?", parts.path) is not None
+
+
+def _database(value: object) -> str:
+    """The URL of a PostgreSQL database; what it says is never repeated, for it holds a password."""
+    sentence = "must be a URL such as postgresql://user:password@host/name"
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        sound = parts is not None and parts.scheme in ("postgresql", "postgres") and parts.path.count("/") == 1
+    except ValueError:
+        sound = False
+    if not sound or not isinstance(value, str) or not value.isprintable() or " " in value:
+        raise ValueError(sentence)
+    return value
+
+
 # fmt: off
 READERS: Final[dict[str, Callable[[object], object]]] = {
     "issuer":             _issuer,
     "listen":             _address,
+    "database":           _database,
     "trusted_proxies":    _networks,
     "master_key_command": _command,
 }
@@ -208,6 +233,16 @@ class Smtp(Part, frozen=True):
             raise ValueError("would send its password unencrypted: set `tls`")
 
 
+class Redis(Part, frozen=True):
+    """A Redis or Valkey that all nodes share; without a URL each node limits sign-ins alone."""
+
+    url: Secret | None = None
+
+    def __post_init__(self) -> None:
+        if self.url is not None and not _redis(self.url.reveal()):
+            raise ValueError("must have a `url` such as redis://host:6379/0, or rediss://user:password@host for TLS")
+
+
 class Log(Part, frozen=True):
     """What is logged, on standard error."""
 
@@ -233,6 +268,7 @@ class Settings(Part, frozen=True):
     issuer: str
     listen: str = "127.0.0.1:8000"
     data: Path = Path("watchword-data")
+    database: Secret | None = None
     trusted_proxies: Networks = Networks()
     cookie_domain: Annotated[str, Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+\Z")] | None = None
     master_key: Secret | None = None
@@ -245,6 +281,7 @@ class Settings(Part, frozen=True):
     passwords: Passwords = Passwords()
     fetch: Fetch = Fetch()
     smtp: Smtp = Smtp()
+    redis: Redis = Redis()
     log: Log = Log()
     tls: Tls = Tls()
 

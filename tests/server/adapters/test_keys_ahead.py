@@ -18,8 +18,8 @@ from sqlalchemy.pool import StaticPool
 
 from watchword.jose.b64 import b64url
 from watchword.jose.jwk import SigningKey, key_set
-from watchword_server.adapters.sql import sqlite
 from watchword_server.adapters.sql.migrations import run
+from watchword_server.adapters.sql.sqlite import connections
 from watchword_server.flows import keys
 from watchword_server.flows.administration import Operator
 from watchword_server.flows.issuer import Caller, Issuer
@@ -37,8 +37,8 @@ COLUMNS = "kid, use, alg, public, sealed, created_at, retired_at, revoked_at"
 def data(tmp_path: Path) -> Path:
     """A data folder as the version before left it: no key has been published ahead."""
     folder = tmp_path / "data"
-    sqlite.create(folder / "watchword.db")
-    with closing(sqlite.connect(folder / "watchword.db")) as connection:
+    connections.create(folder / "watchword.db")
+    with closing(connections.connect(folder / "watchword.db")) as connection:
         engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
         config = run.settings()
         with engine.begin() as borrowed:

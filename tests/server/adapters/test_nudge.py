@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from watchword_server.adapters import nudge
-from watchword_server.adapters.sql.store import open_store
+from watchword_server.adapters.sql.sqlite.store import open_store
 
 
 @pytest.fixture(params=["short", "long" * 40])
@@ -82,7 +82,8 @@ async def test_a_commit_of_another_process_nudges_this_one(tmp_path):
     listener = nudge.Listener(tmp_path, heard.set)
     program = (
         "import asyncio, os, sys; from pathlib import Path\n"
-        "from watchword_server.adapters.sql.store import open_store; from watchword_server.changes import Revoke\n"
+        "from watchword_server.adapters.sql.sqlite.store import open_store\n"
+        "from watchword_server.changes import Revoke\n"
         "asyncio.run(open_store(Path(sys.argv[1])).stores.journal.save(Revoke('token', 'x', 1))); os._exit(0)"
     )
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program, str(path)], check=True)

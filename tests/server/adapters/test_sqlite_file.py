@@ -18,16 +18,16 @@ from sqlalchemy import create_engine
 from sqlalchemy.dialects.sqlite import pysqlite
 
 from tests.stores.people_and_programs import AUDIT, EVERYTHING, NOW, USER
-from watchword_server.adapters.sql import sqlite
 from watchword_server.adapters.sql.commands import TABLES
 from watchword_server.adapters.sql.journal import SqlJournal
 from watchword_server.adapters.sql.migrations import run
 from watchword_server.adapters.sql.queries import AUDIT as AUDIT_COLUMNS
 from watchword_server.adapters.sql.schema import metadata
+from watchword_server.adapters.sql.sqlite import connections
+from watchword_server.adapters.sql.sqlite.store import open_store
+from watchword_server.adapters.sql.sqlite.writer import Writer
 from watchword_server.adapters.sql.statements import load
-from watchword_server.adapters.sql.store import open_store
 from watchword_server.adapters.sql.upgrade import REVISION, SchemaError
-from watchword_server.adapters.sql.writer import Writer
 from watchword_server.changes import Add, Audit, Revoke
 from watchword_server.ports import Unavailable
 
@@ -93,7 +93,7 @@ def test_a_file_that_others_could_read_is_closed_to_them(path):
 def test_every_commit_of_a_writer_reaches_the_disk(path):
     """A write-ahead log, synced at each commit; NORMAL would lose the last ones with the power."""
     open_store(path).close()
-    connection = sqlite.writer(path)
+    connection = connections.writer(path)
     settings = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
     connection.close()
     assert settings == ["wal", 2]
@@ -102,17 +102,18 @@ def test_every_commit_of_a_writer_reaches_the_disk(path):
 def test_a_reader_cannot_write(path):
     """Whatever is asked of it."""
     open_store(path).close()
-    connection = sqlite.reader(path)
+    connection = connections.reader(path)
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         connection.execute("DELETE FROM users")
     connection.close()
 
 
-def test_a_database_of_a_newer_version_is_refused(path):
+def test_a_database_that_only_a_newer_version_can_serve_is_refused(path):
     """In one sentence that says what to do; the file stays as it is."""
     open_store(path).close()
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("UPDATE compatibility SET oldest = '9998'")
     with pytest.raises(SchemaError, match=r"newer version of Watchword \(revision 9999") as refusal:
         open_store(path)
     assert str(path) in str(refusal.value)
@@ -174,7 +175,8 @@ async def test_a_reader_that_the_database_refuses_is_unavailable(path):
 def test_processes_that_open_a_new_database_at_once_make_it_once(path):
     """One migrates, the others wait for it."""
     program = (
-        "import asyncio, sys; from pathlib import Path; from watchword_server.adapters.sql.store import open_store;"
+        "import asyncio, sys; from pathlib import Path;"
+        "from watchword_server.adapters.sql.sqlite.store import open_store;"
         "print('ready', flush=True); sys.stdin.read();"
         "print(asyncio.run(open_store(Path(sys.argv[1])).stores.log.head()).log)"
     )
@@ -196,7 +198,7 @@ async def test_a_full_disk_is_unavailable_and_loses_nothing(path):
     small: list[sqlite3.Connection] = []
 
     def connect(path: Path) -> sqlite3.Connection:
-        connection = sqlite.writer(path)
+        connection = connections.writer(path)
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages + 8}")
         small.append(connection)

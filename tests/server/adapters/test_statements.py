@@ -15,8 +15,8 @@ import pytest
 
 from tests.stories.processes import environ, free_ports
 from watchword_server.adapters.sql.compile import DIALECTS, document
+from watchword_server.adapters.sql.sqlite.store import open_store
 from watchword_server.adapters.sql.statements import Sql, Statements, load, path
-from watchword_server.adapters.sql.store import open_store
 
 URL = "http://localhost:8000"
 STRANGERS = ("sqlalchemy", "alembic")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from watchword_server.adapters.sql.store import Store, open_store
+from watchword_server.adapters.sql.sqlite.store import Store, open_store
 from watchword_server.changes import Revoke
 
 

@@ -150,3 +150,32 @@ def test_one_key_that_cannot_be_opened_is_found(own: Site):
     (failed,) = (finding for finding in found if finding["state"] == "fail")
     assert failed["check"] == "keys"
     assert failed["mend"]
+
+
+def _of_redis(site: Site, url: str) -> list[dict[str, str]]:
+    """What is said of a Redis at a URL; it is never a failure, for the service goes on without."""
+    site.config.write_text(f'{site.config.read_text()}redis.url = "{url}"\n')
+    ran = site.run("doctor")
+    assert ran.code == 0
+    assert "hunter2" not in ran.out + ran.err
+    return [finding for finding in ran.document["findings"] if finding["check"] == "redis"]
+
+
+def test_a_redis_that_answers_is_sound(own: Site, redis):
+    """It is asked to write, as a node would."""
+    (found,) = _of_redis(own, redis.url)
+    assert found["state"] == "ok"
+
+
+def test_a_redis_that_does_not_answer_is_found(own: Site):
+    """With what becomes of the nodes until it does."""
+    (found,) = _of_redis(own, "redis://:hunter2@127.0.0.1:1/0")
+    assert found["state"] == "warn"
+    assert "it cannot be reached" in found["message"]
+    assert "each node limits sign-ins alone" in found["mend"]
+
+
+def test_a_redis_that_is_spoken_to_in_clear_is_found(own: Site):
+    """Who listens between them could read its password."""
+    states = [(found["state"], found["message"]) for found in _of_redis(own, "redis://:hunter2@redis.invalid:6379/0")]
+    assert states[0] == ("warn", "redis.invalid is spoken to unencrypted")

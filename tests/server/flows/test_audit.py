@@ -93,7 +93,7 @@ async def _wrong_password(scene: Scene) -> None:
 
 async def _too_often(scene: Scene) -> None:
     for _ in range(5):
-        scene.issuer.attempts.begin((f"account:{BOB}", "address:"), NOW)
+        await scene.issuer.attempts.begin((f"account:{BOB}", "address:"), NOW)
     await _refused(scene.house.sign_in(BOB), TooManyAttempts)
 
 

@@ -48,6 +48,29 @@ def test_a_snapshot_is_signed_by_the_feed_key_and_carries_the_nonce(server: Serv
     assert abs(message.time / 1000 - time.time()) < 5
 
 
+def test_who_takes_pages_gets_them_and_their_end_in_lines(server: Served) -> None:
+    """The pages without a nonce, the delta at the end with it; who does not say so gets one message as ever."""
+    seq = revoked(server)
+    query, accept = {"nonce": NONCE}, {"Accept": f"{log.LINES}, application/jwt"}
+    answer = server.http.get("/revocations", params=query, auth=server.known.api, headers=accept)
+    assert answer.headers["content-type"] == log.LINES
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.content.endswith(b"\n")
+    page, end = (opened(server, line) for line in answer.content.splitlines())
+    assert isinstance(page, Snapshot)
+    assert isinstance(end, Delta)
+    assert (page.after, page.seq, page.nonce) == (0, seq, "")
+    assert (end.after, end.prev, end.nonce) == (seq, page.head, NONCE)
+    known = {"after": seq, "log": page.log, **query}
+    near = server.http.get("/revocations", params=known, auth=server.known.api, headers=accept)
+    (delta,) = (opened(server, line) for line in near.content.splitlines())
+    assert isinstance(delta, Delta)
+    for other in ("*/*", "application/jwt", log.LINES.replace("watchword", "somebody")):
+        plain = server.http.get("/revocations", params=query, auth=server.known.api, headers={"Accept": other})
+        assert plain.headers["content-type"] == "application/jwt"
+    assert server.http.get("/revocations", headers=accept).status_code == 401
+
+
 def test_a_delta_joins_what_is_known(server: Served) -> None:
     """From a position that the reader names; with nothing new it is empty; of another log it is a snapshot."""
     before = opened(server, ask(server).text)

@@ -17,7 +17,8 @@ from watchword_server.changes import Audit, ResealKey, Send
 from watchword_server.flows import users
 from watchword_server.flows.issuer import Issuer
 from watchword_server.main import load_settings, open_issuer
-from watchword_server.ports import MailFailed, Unavailable
+from watchword_server.ports import Log, MailFailed, Unavailable
+from watchword_server.web import upkeep as upkeep_module
 from watchword_server.web.upkeep import Upkeep
 
 URL = "http://localhost:1"
@@ -118,8 +119,15 @@ async def test_keys_that_cannot_be_tended_now_are_tended_later(
         await issuer.stores.journal.save(ResealKey(waiting.kid, waiting.sealed, signing.sealed))
         async with Upkeep(issuer, Mailbox(), time.time) as upkeep:
             await until(lambda: "keys put off" in caplog.text)
-            assert await upkeep.ailment() is None
+            await well(upkeep)
     assert "background task died" not in caplog.text
+
+
+async def well(upkeep: Upkeep) -> None:
+    """Wait until it is ready."""
+    async with asyncio.timeout(10):
+        while await upkeep.ailment() is not None:
+            await asyncio.sleep(0.01)
 
 
 class Dying:
@@ -147,8 +155,39 @@ async def test_a_task_that_dies_is_told_and_started_again(tmp_path: Path, caplog
             assert await upkeep.ailment() == "not running: feed"
             issuer.feed._log = sound
             await until(lambda: not upkeep._down)
-            assert await upkeep.ailment() is None
+            await well(upkeep)
         assert await upkeep.ailment() is not None
+
+
+class Hanging:
+    """A log whose head can be read, but not what is new; as far as it answers."""
+
+    def __init__(self, sound: Log) -> None:
+        self._sound = sound
+
+    async def after(self, seq: int, limit: int) -> object:
+        await asyncio.sleep(3600)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._sound, name)
+
+
+async def test_a_feed_that_lags_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not before the first look; not when it hangs, though its task runs and the database answers otherwise."""
+    monkeypatch.setattr(upkeep_module, "LAG", 0.6)
+    async with deployment(tmp_path) as issuer:
+        sound = issuer.feed._log
+        upkeep = Upkeep(issuer, Mailbox(), time.time)
+        issuer.feed._log = Hanging(sound)  # type: ignore[assignment]  # a fault, planted
+        async with upkeep:
+            assert await upkeep.ailment() == "the feed lags behind the log"
+        issuer.feed._log, issuer.feed._looking = sound, asyncio.Lock()
+        async with upkeep, asyncio.timeout(10):
+            await well(upkeep)
+            issuer.feed._log = Hanging(sound)  # type: ignore[assignment]  # as said
+            while await upkeep.ailment() is None:
+                await asyncio.sleep(0.01)
+            assert await upkeep.ailment() == "the feed lags behind the log"
 
 
 async def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ async def main() -> None:
     await asyncio.to_thread(sys.stdin.read)
     rows = await asyncio.gather(*map(task, range(int(TASKS))))
     sys.stdout.write(json.dumps([row for found in rows for row in found]))
-    store.close()
+    await store.close()
 
 
 asyncio.run(main())

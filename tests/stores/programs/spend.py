@@ -33,7 +33,7 @@ async def main() -> None:
     await asyncio.to_thread(sys.stdin.read)
     wins = await asyncio.gather(*[task() for _ in range(int(TASKS))])
     os.write(1, str(sum(wins)).encode())
-    store.close()
+    await store.close()
 
 
 asyncio.run(main())

@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from watchword_server.cli import api, client, dev, doctor, init, key, revoke, serve, token, user
+from watchword_server.cli import (
+    api,
+    client,
+    dev,
+    doctor,
+    init,
+    key,
+    migrate,
+    promote,
+    revoke,
+    serve,
+    token,
+    user,
+    verifiers,
+)
 from watchword_server.cli.desk import Call, Config, Data, Json, at_desk, enlist, group
 from watchword_server.cli.world import World
 
@@ -40,6 +54,9 @@ def application(world: World) -> typer.Typer:
     enlist(app, "dev", dev.dev)
     enlist(app, "init", at_desk(init.init))
     enlist(app, "doctor", doctor.doctor)
+    enlist(app, "migrate", migrate.migrate)
+    enlist(app, "promote", promote.promote)
+    enlist(app, "verifiers", at_desk(verifiers.verifiers))
     for name, part in (
         ("user", user),
         ("client", client),

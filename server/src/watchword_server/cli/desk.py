@@ -22,6 +22,8 @@ from watchword_server.flows.administration import Operator
 from watchword_server.flows.issuer import Caller, Issuer
 
 if TYPE_CHECKING:
+    from typer.core import TyperCommand
+
     from watchword_server.settings import Settings
 
 P = ParamSpec("P")
@@ -70,11 +72,13 @@ def at_desk(act: Act[P]) -> Command[P]:
     return command
 
 
-def enlist(app: typer.Typer, name: str, command: Command[...], *, dashes: bool = False) -> None:
+def enlist(
+    app: typer.Typer, name: str, command: Command[...], *, dashes: bool = False, kind: type[TyperCommand] | None = None
+) -> None:
     """Add a command with the global options, which may stand before and after its name.
 
     `dashes` says that its argument may begin with one, as one thumbprint of a key in 64 does: then what is no
-    option that it knows is its argument.
+    option that it knows is its argument. `kind` reads what Typer cannot read by itself.
     """
 
     def run(
@@ -93,7 +97,7 @@ def enlist(app: typer.Typer, name: str, command: Command[...], *, dashes: bool =
     keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     _sign(run, [frame["context"], *keyword_only, *options])
     settings = {"ignore_unknown_options": dashes}
-    app.command(name, help=inspect.getdoc(command), epilog=EXIT_CODES, context_settings=settings)(run)
+    app.command(name, cls=kind, help=inspect.getdoc(command), epilog=EXIT_CODES, context_settings=settings)(run)
 
 
 def group(summary: str) -> typer.Typer:

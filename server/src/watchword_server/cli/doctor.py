@@ -22,7 +22,7 @@ from watchword_server.flows import keys, master_key
 from watchword_server.flows.key_life import USES, families, has_room
 from watchword_server.flows.master_key import Seals
 from watchword_server.ports import KeyStoreError, Unavailable
-from watchword_server.settings import SettingsError
+from watchword_server.settings import LOOPBACK, SettingsError
 
 if TYPE_CHECKING:
     from watchword_server.changes import StoredKey
@@ -73,6 +73,7 @@ async def _all(call: Call) -> list[Finding]:
     findings = [*_settings(settings), *_folder(settings.data), *_master_key(settings)]
     sound = all(finding.state != "fail" for finding in findings)
     findings += [finding async for finding in _database(call, settings, sound)]
+    findings += [finding async for finding in _redis(call, settings)]
     return [*findings, *_port(settings, answering), *_clock_of(answering)]
 
 
@@ -150,16 +151,35 @@ async def _database(call: Call, settings: Settings, sound: bool) -> AsyncIterato
             yield finding
 
 
+async def _redis(call: Call, settings: Settings) -> AsyncIterator[Finding]:
+    """One that is lost is no failure: the service goes on, and what it shares becomes each node's own."""
+    if settings.redis.url is None:
+        return
+    where = urlsplit(settings.redis.url.reveal())
+    if where.scheme == "redis" and where.hostname not in LOOPBACK:
+        mend = "let Redis take TLS, and begin `redis.url` with rediss://"
+        yield Finding("warn", "redis", f"{where.hostname} is spoken to unencrypted", mend)
+    problem = await call.world.ask_redis(settings)
+    if problem is None:
+        yield Finding("ok", "redis", f"{where.hostname} answers, and takes writes")
+    else:
+        mend = "see docs/guides/redis.md; until then each node limits sign-ins alone"
+        yield Finding("warn", "redis", f"{where.hostname} cannot be used: {problem}", mend)
+
+
 def _report(report: DatabaseReport) -> Iterator[Finding]:
     if report.integrity == "ok":
         yield Finding("ok", "database", report.place)
     else:
         yield Finding("fail", "database", f"{report.place} is damaged: {report.integrity}", "restore a backup")
+    for risk in report.risks:
+        yield Finding("fail", "durability", risk, "see docs/guides/postgresql.md")
     if report.revision == report.expected_revision:
         yield Finding("ok", "schema", f"revision {report.revision}")
     else:
         message = f"revision {report.revision}, but this version wants {report.expected_revision}"
-        yield Finding("warn", "schema", message, "`watchword serve` brings it up to date")
+        command = "serve" if report.migrates_itself else "migrate"
+        yield Finding("warn", "schema", message, f"`watchword {command}` brings it up to date")
     if report.writable == "ok":
         yield Finding("ok", "writing", "a transaction can begin")
     else:

@@ -19,6 +19,7 @@ class Code(IntEnum):
     NOT_FOUND = 3
     TAKEN = 4
     UNAVAILABLE = 5
+    SILENT = 6
 
 
 class Usage(Exception):
@@ -50,7 +51,8 @@ EXPECTED = tuple(kind for kind, _, _ in FAILURES)
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 refused or failed; 2 wrong usage or settings; 3 not found; 4 taken already; "
-    "5 cannot be done now (database locked, port in use, issuer unreachable)."
+    "5 cannot be done now (database locked, port in use, issuer unreachable); "
+    "6 done, but not every verifier has said so (--wait)."
 )
 
 

@@ -11,6 +11,7 @@ from watchword_server.cli import master_key
 from watchword_server.cli.answers import Answer, shown
 from watchword_server.cli.asking import confirmed
 from watchword_server.cli.desk import Desk, at_desk, enlist, group
+from watchword_server.cli.waiting import Wait, Waiting, waited
 from watchword_server.flows import keys
 from watchword_server.flows.key_life import ACCESS, state
 
@@ -21,6 +22,8 @@ Alg = Annotated[str | None, typer.Option(help="Which of several algorithms; with
 
 COLUMNS = ("kid", "use", "alg", "state", "age", "active_at", "until")
 LISTED = "Published are all of them: next before it signs, retired until the last of its tokens has expired."
+UNUSED = "It was not in use: what signs goes on signing."
+REPLACED = "{} signs in its place. APIs that follow the feed refuse within a second."
 UNITS: Final = ((24 * 3600, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -29,7 +32,7 @@ def commands() -> typer.Typer:
     app = group("Signing keys.")
     master = (("rotate-master", master_key.rotate), ("revoke-lost", master_key.revoke_lost))
     for name, act in (("list", list_), ("rotate", rotate), ("revoke", revoke), *master):
-        enlist(app, name, at_desk(act), dashes=act is revoke)
+        enlist(app, name, at_desk(act), dashes=act is revoke, kind=Waiting if act is revoke else None)
     return app
 
 
@@ -55,14 +58,13 @@ async def rotate(desk: Desk, use: Use = ACCESS, alg: Alg = None) -> Answer:
     return Answer(document, note=f"It signs from {moment}, when every verifier knows it; until then {old.kid} does.")
 
 
-async def revoke(desk: Desk, kid: Which, yes: Yes = False) -> Answer:
+async def revoke(desk: Desk, kid: Which, yes: Yes = False, wait: Wait = None) -> Answer:
     """Throw a stolen key away: every token it ever signed dies everywhere. Shows the key that follows."""
     confirmed(f"Every token signed by {kid} dies at once. Go on?", yes)
     heir = await keys.revoke_key(desk.issuer, desk.by, kid, desk.now)
-    if heir is None:
-        return Answer({"revoked": kid, "successor": None}, note="It was not in use: what signs goes on signing.")
-    note = f"{heir.kid} signs in its place. APIs that follow the feed refuse within a second."
-    return Answer({"revoked": kid, "successor": record(heir, desk.now)}, note=note)
+    document = {"revoked": kid, "successor": None if heir is None else record(heir, desk.now)}
+    seq = (await desk.issuer.stores.log.head()).rev
+    return await waited(desk, Answer(document, note=UNUSED if heir is None else REPLACED.format(heir.kid)), seq, wait)
 
 
 def record(key: StoredKey, now: int, published_until: int | None = None) -> dict[str, Any]:

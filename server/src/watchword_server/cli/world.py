@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from watchword_server.flows.administration import Operator
     from watchword_server.flows.issuer import Issuer
+    from watchword_server.ports import Promoted, PromotionStep
     from watchword_server.settings import Settings
 
 
@@ -28,6 +30,19 @@ class DatabaseReport:
     """`ok`, or why a write transaction could not begin (it is rolled back)."""
     newest: float | None
     """Seconds since 1970 of the newest audit row; None while there is none."""
+    risks: tuple[str, ...] = ()
+    """What could lose an acknowledged commit, or let others read it, each with what to do."""
+    migrates_itself: bool = True
+    """Whether `watchword serve` brings the schema up to date; else `watchword migrate` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """What `watchword migrate` found and did. `found` is None where there was no schema."""
+
+    place: str
+    found: str | None
+    wanted: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +58,14 @@ class World:
     """Serve until SIGTERM or SIGINT; the exit code."""
     examine: Callable[[Settings], Awaitable[DatabaseReport | None]]
     """The state of the database; None while there is none. Raises Unavailable where it cannot be opened."""
+    migrate: Callable[[Settings, bool], Awaitable[Migration]]
+    """Bring the schema up to date, or only look whether that is due. Raises Refused, Unavailable."""
+    ask_redis: Callable[[Settings], Awaitable[str | None]]
+    """Why the Redis of the settings cannot be used; None when it can, or there is none."""
+    promote: Callable[
+        [Settings, Operator, Callable[[PromotionStep], None], Callable[[], Awaitable[None]]], Awaitable[Promoted]
+    ]
+    """Move the SQLite deployment to the setting `database`: tells every step, and waits for an agreement to the cut.
+    Raises Refused, KeyStoreError, Unavailable."""
+    undo_promotion: Callable[[Settings, Operator], Awaitable[bool]]
+    """Take back what a promotion has left. Whether there was anything. Raises Refused, Unavailable."""

@@ -11,13 +11,14 @@ import msgspec
 from watchword.jose.b64 import b64url
 from watchword_server.changes import Audit, Revoke
 from watchword_server.flows.repeats import Repeats
-from watchword_server.ports import Attempts, KeyStore, MasterKeys, PasswordHasher, Random, Stores
+from watchword_server.ports import Attempts, KeyStore, MasterKeys, PasswordHasher, Random, Spent, Stores
 from watchword_server.revocation.deaths import Death
 
 if TYPE_CHECKING:
     from watchword_server.flows.api_keys import ApiKeys
     from watchword_server.flows.feed import Feed
     from watchword_server.flows.keyring import KeyRing
+    from watchword_server.flows.leases import Register
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,12 @@ class Issuer:
     stores: Stores
     keyring: KeyRing
     feed: Feed
+    register: Register
     key_store: KeyStore
     master_keys: MasterKeys
     hasher: PasswordHasher
     attempts: Attempts
+    spent: Spent
     api_keys: ApiKeys
     random: Random = field(repr=False)
     repeats: Repeats = field(default_factory=Repeats, repr=False)

@@ -69,9 +69,9 @@ def for_clients(issuer: Issuer, asked: Sequence[tuple[Standing, Decided]], now: 
     return [Tokens(text, one.jti, until - now, one.scope) for text, one in zip(signed, claims, strict=True)]
 
 
-async def registered(issuer: Issuer, audience: str) -> Api:
+async def registered(issuer: Issuer, audience: str, head: Head) -> Api:
     """The API that a token is for: without it nobody can say how the token must be made."""
-    api = await issuer.stores.apis.find(audience)
+    api = await issuer.stores.apis.find(audience, head)
     if api is None:
         raise InvalidTarget("this API is not registered")
     return api
@@ -88,7 +88,7 @@ async def for_grant(
     refresh: str | None,
 ) -> Minted:
     """A token of a person by a client. It never outlives its grant."""
-    api = await registered(issuer, grant.audience)
+    api = await registered(issuer, grant.audience, head)
     seal = await seal_of(issuer, api, now)
     claims = AccessClaims(
         iss=issuer.terms.issuer,

@@ -29,7 +29,7 @@ async def presented(issuer: Issuer, token: str, now: int, audience: str | None =
         aud = jwt.claims(payload).get("aud")
         if not isinstance(aud, str) or (audience is not None and aud != audience):
             raise InvalidSession("token is for another API")
-        if await issuer.stores.apis.find(aud) is None:
+        if await issuer.stores.apis.find(aud, head) is None:
             raise InvalidSession("token is for an API that is not registered")
         opener = Opener(Policy(issuer.terms.issuer, aud, max_lifetime=head.lifetime))
         opener.trust(ring.trusted)

@@ -27,28 +27,41 @@ class _Next:
 
 
 async def refresh(
-    issuer: Issuer, client: Client, raw: str, scope: str | None, resource: str | None, caller: Caller, now: int
+    issuer: Issuer,
+    head: Head,
+    client: Client,
+    raw: str,
+    scope: str | None,
+    resource: str | None,
+    caller: Caller,
+    now: int,
 ) -> Tokens:
     """Answer a refresh (RFC 6749 §6). A spent token that comes back kills its family (RFC 9700 §4.14.2).
 
-    Exactly one of many racing callers spends the token; the others then see a spent token and get the same
-    successor, as any retry does.
+    `head` was read before `client`, and so before all that is read here (docs/decisions/0003). Exactly one of many
+    racing callers spends the token; the others then see a spent token and get the same successor, as any retry does.
     """
     try:
-        return await _once(issuer, client, raw, scope, resource, caller, now)
+        return await _once(issuer, head, client, raw, scope, resource, caller, now)
     except Conflict:
         pass
     try:
-        return await _once(issuer, client, raw, scope, resource, caller, now)
+        return await _once(issuer, head, client, raw, scope, resource, caller, now)
     except Conflict as error:
         raise InvalidGrant("grant ended while it was refreshed") from error
 
 
 async def _once(
-    issuer: Issuer, client: Client, raw: str, scope: str | None, resource: str | None, caller: Caller, now: int
+    issuer: Issuer,
+    head: Head,
+    client: Client,
+    raw: str,
+    scope: str | None,
+    resource: str | None,
+    caller: Caller,
+    now: int,
 ) -> Tokens:
-    head = await issuer.stores.log.head()
-    found = await _find(issuer, raw)
+    found = await issuer.stores.refresh_tokens.family(kept(raw))
     try:
         step = redeem(found, client, now)
     except RefreshReused:
@@ -62,19 +75,6 @@ async def _once(
     row = audit(caller, now, actor, "token.refresh", target=f"grant:{grant.gid}", jti=jti)
     await issuer.stores.journal.save(*following.changes, *minted.changes, row)
     return minted.tokens
-
-
-async def _find(issuer: Issuer, raw: str) -> Found:
-    stores = issuer.stores
-    token = await stores.refresh_tokens.find(kept(raw))
-    if token is None:
-        return Found(None, None, None, None, None)
-    successor = await stores.refresh_tokens.find(token.successor_hash) if token.successor_hash else None
-    grant = await stores.grants.find(token.gid)
-    if grant is None:
-        return Found(token, successor, None, None, None)
-    session = await stores.sessions.find(grant.sid) if grant.sid else None
-    return Found(token, successor, grant, session, await stores.users.find(grant.sub))
 
 
 def _whole(found: Found) -> tuple[Grant, User, RefreshToken]:

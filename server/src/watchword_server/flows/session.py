@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from watchword.log import Entry
 from watchword.policy import Principal
 from watchword_server.changes import EndSession
 from watchword_server.flows.issuer import Caller, Issuer, audit, revoke
@@ -39,14 +41,13 @@ async def current(issuer: Issuer, token: str, now: int) -> Open:
     return Open(session, user, client, principal)
 
 
-async def sign_out(issuer: Issuer, token: str, caller: Caller, now: int) -> Open:
-    """End the session: its refresh tokens now, its access tokens everywhere by the feed."""
+async def sign_out(issuer: Issuer, token: str, caller: Caller, now: int) -> Sequence[Entry]:
+    """End the session: its refresh tokens now, its access tokens everywhere by the feed, with these entries."""
     found = await current(issuer, token, now)
     head = await issuer.stores.log.head()
     sid = found.session.sid
-    await issuer.stores.journal.save(
+    return await issuer.stores.journal.save(
         EndSession(sid, now),
         revoke(deaths.session(sid, now, head.lifetime)),
         audit(caller, now, f"user:{found.user.sub}", "session.end", target=f"session:{sid}"),
     )
-    return found

@@ -52,10 +52,10 @@ async def sign_in(issuer: Issuer, ask: SignIn, caller: Caller, now: float) -> Si
 
     Wrong password, unknown user and disabled user are one refusal, in text and in time: the hash always runs.
     """
+    # `rev` is read before anything else: whatever is revoked from here on, while the hash takes its time, is a Conflict.
+    head = await issuer.stores.log.head()
     client = await first_party(issuer, ask.credentials, ask.origin)
     audience, scope = target(client, ask.scope, ask.resource)
-    # `rev` is read before the password is looked at: whatever is revoked while the hash takes its time is a Conflict.
-    head = await issuer.stores.log.head()
     user = await _who(issuer, ask, client, caller, now)
     try:
         return await _open_session(issuer, head, user, client, audience, scope, caller, int(now))
@@ -90,7 +90,7 @@ async def _who(issuer: Issuer, ask: SignIn, client: Client, caller: Caller, now:
     except BadAddress as error:
         raise InvalidGrant("not an e-mail address") from error
     budget = (f"account:{email}", f"address:{caller.address}")
-    pause = issuer.attempts.begin(budget, now)
+    pause = await issuer.attempts.begin(budget, now)
     if pause:
         await _refused(issuer, client, caller, now, "too many attempts", email)
         raise TooManyAttempts("too many failed sign-ins", pause)
@@ -98,12 +98,12 @@ async def _who(issuer: Issuer, ask: SignIn, client: Client, caller: Caller, now:
     try:
         matches = await issuer.hasher.matches(user.password_hash if user else None, normalized(ask.password))
     except Busy as error:
-        issuer.attempts.take_back(budget)
+        await issuer.attempts.take_back(budget)
         raise TemporarilyUnavailable("too many sign-ins at once") from error
     if user is None or not matches or user.disabled_at is not None:
         await _refused(issuer, client, caller, now, "wrong credentials", user.sub if user else "")
         raise InvalidGrant("wrong credentials")
-    issuer.attempts.succeed(budget)
+    await issuer.attempts.succeed(budget)
     return user
 
 

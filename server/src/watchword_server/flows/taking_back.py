@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from watchword.log import Entry
 from watchword_server.changes import Change, EndGrant
 from watchword_server.flows.issuer import Caller, Issuer, audit, revoke
 from watchword_server.flows.presented import presented
@@ -17,7 +18,7 @@ from watchword_server.revocation import deaths
 
 async def take_back(
     issuer: Issuer, authorization: str | None, form: Mapping[str, str], caller: Caller, now: int
-) -> None:
+) -> Sequence[Entry]:
     """Revoke an access token by its `jti`, or a refresh token with its whole grant (RFC 7009 §2.1).
 
     A token that is unknown, dead or another client's changes nothing, and the answer is the same (§2.2).
@@ -32,7 +33,7 @@ async def take_back(
     target, changes = await found(issuer, client, token, now)
     outcome = "ok" if changes else "nothing to revoke"
     row = audit(caller, now, f"client:{client.client_id}", "token.revoke", outcome, target)
-    await issuer.stores.journal.save(*changes, row)
+    return await issuer.stores.journal.save(*changes, row)
 
 
 async def _access_token(issuer: Issuer, client: Client, token: str, now: int) -> tuple[str, Sequence[Change]]:

@@ -44,7 +44,7 @@ async def answer(issuer: Issuer, ask: TokenRequest) -> Tokens:
     """Trade a token request for tokens. Every refusal is an OAuthError (RFC 6749 §5.2)."""
     head = await issuer.stores.log.head()
     given = presented(ask.authorization, ask.form)
-    client = authenticated(await issuer.stores.clients.find(given.client_id), given)
+    client = authenticated(await issuer.stores.clients.find(given.client_id, head), given)
     if "grant_type" not in ask.form:
         raise InvalidRequest("grant_type is missing")
     story = GRANTS.get(ask.form["grant_type"])
@@ -75,7 +75,7 @@ def issue_again(
 
 async def _client_credentials(issuer: Issuer, head: Head, client: Client, ask: TokenRequest) -> Tokens:
     audience, scope = client_credentials.allow(client, ask.form)
-    api = await minting.registered(issuer, audience)
+    api = await minting.registered(issuer, audience, head)
     seal = await seal_of(issuer, api, ask.now)
     decided = Decided(client.client_id, audience, " ".join(scope), chosen_alg(api, client))
     if seal is None:  # what is recalled is answered as it is signed
@@ -92,7 +92,7 @@ async def _refresh_token(issuer: Issuer, head: Head, client: Client, ask: TokenR
     if "refresh_token" not in form:
         raise InvalidRequest("refresh_token is missing")
     return await refresh(
-        issuer, client, form["refresh_token"], form.get("scope"), form.get("resource"), ask.caller, ask.now
+        issuer, head, client, form["refresh_token"], form.get("scope"), form.get("resource"), ask.caller, ask.now
     )
 
 

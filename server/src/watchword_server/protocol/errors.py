@@ -12,6 +12,7 @@ OAuthError                     400
 ├── InvalidSession             401 invalid_token
 ├── AccessDenied               403 access_denied
 ├── TooManyAttempts            429 slow_down, with Retry-After
+├── TooManyVerifiers           429 too_many_verifiers, with Retry-After
 └── TemporarilyUnavailable     503 temporarily_unavailable, with Retry-After
 """
 
@@ -94,6 +95,17 @@ class TooManyAttempts(OAuthError):
     """Too many failed sign-ins; the time to wait grows."""
 
     code = "slow_down"
+    status = 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TooManyVerifiers(OAuthError):
+    """An API has more verifier processes than are counted, and who is not counted is told nothing."""
+
+    code = "too_many_verifiers"
     status = 429
 
     def __init__(self, message: str, retry_after: int) -> None:

@@ -22,6 +22,7 @@ def metadata(issuer: str, grant_types: Sequence[str], max_lifetime: int, heartbe
         "watchword_session_endpoint": f"{issuer}/session",
         "watchword_revocations_endpoint": f"{issuer}/revocations",
         "watchword_revocations_stream_endpoint": f"{issuer}/revocations/stream",
+        "watchword_revocations_ack_endpoint": f"{issuer}/revocations/ack",
         "watchword_revocations_jwks_uri": f"{issuer}/revocations/jwks.json",
         "watchword_access_token_max_lifetime": max_lifetime,
         "watchword_heartbeat_interval": heartbeat,

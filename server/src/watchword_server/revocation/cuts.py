@@ -13,6 +13,13 @@ def snapshot(issuer: str, log: str, seq: int, head: bytes, entries: Sequence[Ent
     return Snapshot(issuer, log, seq, b64url(head), time, tuple(entries), nonce)
 
 
+def page(
+    issuer: str, log: str, after: int, prev: bytes, seq: int, head: bytes, entries: Sequence[Entry], time: int
+) -> Snapshot:
+    """What is dead of the entries after `after` up to `seq`; `prev` and `head` are the heads there."""
+    return Snapshot(issuer, log, seq, b64url(head), time, tuple(entries), "", after, b64url(prev))
+
+
 def delta(
     issuer: str, log: str, after: int, prev: bytes, head: bytes, entries: Sequence[Entry], time: int, nonce: str
 ) -> Delta:

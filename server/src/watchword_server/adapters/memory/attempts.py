@@ -12,13 +12,13 @@ REMEMBERED: Final = 100_000
 
 
 class Attempts:
-    """Tallies in memory. No method awaits anything, so on one event loop each is atomic."""
+    """Tallies in memory. No method lets go of the event loop, so each is atomic."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self._remembered = remembered
         self._tallies: dict[str, Tally] = {}
 
-    def begin(self, keys: Sequence[str], now: float) -> int:
+    async def begin(self, keys: Sequence[str], now: float) -> int:
         """Seconds to wait, or 0: then this attempt counts as failed. The first key is the account."""
         pause = max((wait(self._tallies.get(key), now, _free(n)) for n, key in enumerate(keys)), default=0)
         if not pause:
@@ -26,13 +26,13 @@ class Attempts:
                 self._put(key, failed(self._tallies.pop(key, None), now))
         return pause
 
-    def succeed(self, keys: Sequence[str]) -> None:
+    async def succeed(self, keys: Sequence[str]) -> None:
         """Forget the account's failures and take this attempt back from the others."""
         account, *others = keys
         self._tallies.pop(account, None)
-        self.take_back(others)
+        await self.take_back(others)
 
-    def take_back(self, keys: Sequence[str]) -> None:
+    async def take_back(self, keys: Sequence[str]) -> None:
         """This attempt never was one."""
         for key in keys:
             tally = self._tallies.get(key)

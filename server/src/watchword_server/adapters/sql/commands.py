@@ -15,6 +15,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import Insert as Upsert
 from sqlalchemy.sql import ClauseElement
 
 from watchword_server.adapters.sql.queries import AUDIT
@@ -37,10 +39,12 @@ from watchword_server.adapters.sql.schema import (
     grants,
     head,
     keys,
+    leases,
     outbox,
     refresh_tokens,
     revocations,
     sessions,
+    spent,
     users,
 )
 from watchword_server.adapters.sql.statements import Commands, Value
@@ -50,6 +54,10 @@ from watchword_server.protocol.values import Api, Client, EncryptedToken, Grant,
 
 AUDIT_SIZES: Final = (1, 8, 32)
 """Rows of the audit inserts: one statement for many rows, since each costs its own trip through the driver."""
+LEASE_SIZES: Final = (1, 8, 64)
+"""Rows of the statements that keep leases, for the same reason."""
+LAPSED: Final = 60
+"""Seconds for which a lease that has ended is kept: nodes whose clocks differ must not take what others still count."""
 
 PURGED_AT_ONCE: Final = 500
 """Rows of each table in one purge, so that it never holds the writer for long."""
@@ -104,6 +112,8 @@ def commands() -> Commands[ClauseElement]:
             .where(outbox.c.number == bindparam("of"))
             .values(due_at=bindparam("due_at"), attempts=outbox.c.attempts + 1, reason=bindparam("reason"))
         ),
+        keep_leases={size: _keep_leases(size) for size in LEASE_SIZES},
+        spend_once=_spend_once(),
         purge=_purges(),
         purge_audit=_purge_audit(),
         begin_log=_begin_log(),
@@ -126,7 +136,10 @@ def _end(column: Column[str]) -> Update:
 
 
 def _insert(table: Table, *but: str) -> Insert:
-    return insert(table).values({column.name: bindparam(column.name) for column in table.c if column.name not in but})
+    values: dict[str, BindParameter[Any]] = {
+        column.name: bindparam(column.name) for column in table.c if column.name not in but
+    }
+    return insert(table).values(values).inline()  # nobody asks for the number that a row was given
 
 
 def _audit(size: int) -> Insert:
@@ -149,15 +162,21 @@ def _spend() -> Update:
     )
 
 
-def _unrevoked() -> Update:
-    """Hits the head's one row when nothing named was revoked after `rev`. An update, so that it also holds that row."""
+def _spend_once() -> Upsert:
+    """Hits one row for one caller only, and none for all others: a race is no error, so nobody's transaction dies."""
+    values: dict[str, BindParameter[Any]] = {column.name: bindparam(column.name) for column in spent.c}
+    return Upsert(spent).values(values).on_conflict_do_nothing()
+
+
+def _unrevoked() -> Select[*tuple[Any, ...]]:
+    """One row when nothing named was revoked after `rev`: in a transaction that no revocation can come between."""
     hit = or_(
         and_(revocations.c.kind == "subject", revocations.c.id == bindparam("sub")),
         and_(revocations.c.kind == "client", revocations.c.id == bindparam("client_id")),
         and_(revocations.c.kind == "session", revocations.c.id == bindparam("sid")),
         revocations.c.kind == "issuer",
     )
-    return update(head).values(id=head.c.id).where(~exists().where(revocations.c.seq > bindparam("rev"), hit))
+    return select(head.c.id).where(~exists().where(revocations.c.seq > bindparam("rev"), hit))
 
 
 def _activate() -> Update:
@@ -175,9 +194,30 @@ def _retire(also: dict[str, ColumnElement[Any]]) -> Update:
 def _begin_log() -> Insert:
     """The head of a new log, unless another process was first."""
     row: Select[*tuple[object, ...]] = select(
-        literal(1), bindparam("log"), literal(0), bindparam("chain"), literal(0), literal(0)
+        literal(1),
+        bindparam("log", type_=head.c.log.type),
+        literal(0),
+        bindparam("chain", type_=head.c.chain.type),
+        literal(0),
+        literal(0),
     )
     return insert(head).from_select([column.name for column in head.c], row.where(~exists(select(head.c.id))))
+
+
+def _keep_leases(size: int) -> Upsert:
+    """Nothing runs backwards, in whatever order several nodes write: a late or repeated row changes nothing.
+
+    A row with an empty `log` brings no acknowledgement. Written as PostgreSQL's; SQLite takes the very same clause.
+    """
+    insert = Upsert(leases).values(
+        [{column.name: bindparam(f"{column.name}_{n}") for column in leases.c} for n in range(size)]
+    )
+    new, old = insert.excluded, leases.c
+    no_news = or_(new.log == bindparam("no_log", ""), and_(new.log == old.log, new.seq <= old.seq))
+    latest = {name: case((no_news, old[name]), else_=new[name]) for name in ("log", "seq", "acknowledged_at")}
+    later = {name: case((new[name] > old[name], new[name]), else_=old[name]) for name in ("heard_at", "until")}
+    known = {"name": new.name, "refuse_after": new.refuse_after}
+    return insert.on_conflict_do_update(index_elements=[old.audience, old.verifier], set_={**known, **latest, **later})
 
 
 def _purges() -> tuple[Delete, ...]:
@@ -191,6 +231,8 @@ def _purges() -> tuple[Delete, ...]:
         _purge(sessions.c.sid, sessions.c.expires_at < now),
         _purge(revocations.c.seq, revocations.c.until < now),
         _purge(outbox.c.number, outbox.c.due_at.is_(None)),
+        delete(leases).where(leases.c.until + LAPSED < now),
+        _purge(spent.c.hash, spent.c.expires_at < now),
     )
 
 

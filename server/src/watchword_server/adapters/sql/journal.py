@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from watchword.log import Entry
 from watchword_server.adapters.sql import records
 from watchword_server.adapters.sql.plan import Plan, plan
 from watchword_server.adapters.sql.readers import Source
 from watchword_server.adapters.sql.statements import Commands, Sql
-from watchword_server.adapters.sql.writer import Writer
 from watchword_server.changes import Change
 from watchword_server.ports import Parcel
+
+BATCH: Final = 256
+"""Jobs in one commit."""
+WAITING: Final = 1024
+"""Jobs that may wait before more are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a job became: its log entries, and how many rows its statements hit."""
+
+    entries: tuple[Entry, ...]
+    rows: int
+
+
+class Writer(Protocol):
+    """Group commit, as each database does it."""
+
+    async def run(self, plan: Plan) -> Done:
+        """Wait until the plan is durable. Conflict: nothing of it happened. Unavailable: nothing was acknowledged."""
+        ...
 
 
 class SqlJournal:

@@ -64,14 +64,15 @@ _CACHED_RECORDS: Final = (User, Client, Api, StoredKey)
 class Plan:
     """One transaction: statements in their order, entries for the log, rows for the audit trail.
 
-    `touches` says that what others keep in caches changes, so that `Head.state` must; `destroys`, that what was
-    there before must not be found in any file.
+    `touches` says that what others keep in caches changes, so that `Head.state` must; `guards`, that no revocation may
+    come between its statements; `destroys`, that what was there before must not be found in any file.
     """
 
     steps: Sequence[Step] = ()
     revokes: Sequence[Revoke] = ()
     audit: Sequence[tuple[Value, ...]] = ()
     touches: bool = False
+    guards: bool = False
     destroys: bool = False
 
 
@@ -80,7 +81,7 @@ def plan(commands: Commands[Sql], changes: Iterable[Change]) -> Plan:
     steps: list[Step] = []
     revokes: list[Revoke] = []
     audit: list[tuple[Value, ...]] = []
-    touches = destroys = False
+    touches = guards = destroys = False
     for change in changes:
         if isinstance(change, Audit):
             audit.append(audit_row(change))
@@ -89,8 +90,9 @@ def plan(commands: Commands[Sql], changes: Iterable[Change]) -> Plan:
         else:
             steps += _steps(commands, change)
             touches = touches or _touches(change)
+            guards = guards or isinstance(change, Unrevoked)
             destroys = destroys or _destroys(change)
-    return Plan(steps, revokes, audit, touches, destroys)
+    return Plan(steps, revokes, audit, touches, guards, destroys)
 
 
 def _sound(revoke: Revoke) -> Revoke:

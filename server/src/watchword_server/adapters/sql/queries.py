@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import BindParameter, Column, Select, bindparam, select
+from sqlalchemy import BindParameter, Column, Select, bindparam, func, or_, select
 from sqlalchemy.sql import ClauseElement
 
 from watchword_server.adapters.sql.schema import (
@@ -15,6 +15,7 @@ from watchword_server.adapters.sql.schema import (
     grants,
     head,
     keys,
+    leases,
     outbox,
     refresh_tokens,
     revocations,
@@ -26,6 +27,9 @@ from watchword_server.adapters.sql.statements import Queries
 ENTRY = (revocations.c.seq, revocations.c.kind, revocations.c.id, revocations.c.until)
 AUDIT = tuple(column for column in audit.c if column is not audit.c.id)
 LIMIT: BindParameter[int] = bindparam("limit")
+IDENTITY: Final = "watchword_identity"
+"""The option of a look-up by identity that says in which column it stands."""
+_ALIVE = leases.c.until >= bindparam("now")
 
 
 def queries() -> Queries[ClauseElement]:
@@ -34,6 +38,12 @@ def queries() -> Queries[ClauseElement]:
         head=select(head.c.log, head.c.seq, head.c.chain, head.c.state, head.c.lifetime),
         after=select(*ENTRY).where(revocations.c.seq > bindparam("seq")).order_by(revocations.c.seq).limit(LIMIT),
         alive=select(*ENTRY).where(revocations.c.until >= bindparam("now")).order_by(revocations.c.seq),
+        alive_after=(
+            select(*ENTRY, revocations.c.chain)
+            .where(revocations.c.seq > bindparam("seq"), revocations.c.until >= bindparam("now"))
+            .order_by(revocations.c.seq)
+            .limit(LIMIT)
+        ),
         chain=select(revocations.c.chain).where(revocations.c.seq == bindparam("seq")),
         user=_one(users.c.sub),
         user_named=_one(users.c.email),
@@ -51,6 +61,7 @@ def queries() -> Queries[ClauseElement]:
         ),
         grant=_one(grants.c.gid),
         refresh_token=_one(refresh_tokens.c.hash),
+        family=_family(),
         encrypted_token=_one(encrypted_tokens.c.hash),
         keys=select(keys).where(keys.c.revoked_at.is_(None)).order_by(keys.c.created_at, keys.c.kid),
         audit=select(*AUDIT).order_by(audit.c.id.desc()).limit(LIMIT),
@@ -60,11 +71,33 @@ def queries() -> Queries[ClauseElement]:
             .order_by(outbox.c.due_at, outbox.c.number)
             .limit(LIMIT)
         ),
+        lease=select(leases).where(
+            leases.c.audience == bindparam("audience"), leases.c.verifier == bindparam("verifier")
+        ),
+        leases_of=select(func.count()).where(leases.c.audience == bindparam("audience"), _ALIVE),
+        leases=select(leases).where(_ALIVE).order_by(leases.c.audience, leases.c.name, leases.c.verifier),
+        leases_behind=select(leases).where(
+            _ALIVE, or_(leases.c.log != bindparam("log"), leases.c.seq < bindparam("seq"))
+        ),
     )
 
 
 def _one(column: Column[Any]) -> Select[*tuple[Any, ...]]:
-    return select(column.table).where(column == bindparam(column.name))
+    place = column.table.c.keys().index(column.name)
+    return select(column.table).where(column == bindparam(column.name)).execution_options(**{IDENTITY: place})
+
+
+def _family() -> Select[*tuple[Any, ...]]:
+    """All that a refresh has to know, in one look."""
+    successor = refresh_tokens.alias("successor")
+    leads = (
+        refresh_tokens.outerjoin(successor, successor.c.hash == refresh_tokens.c.successor_hash)
+        .outerjoin(grants, grants.c.gid == refresh_tokens.c.gid)
+        .outerjoin(sessions, sessions.c.sid == grants.c.sid)
+        .outerjoin(users, users.c.sub == grants.c.sub)
+    )
+    whole = select(refresh_tokens, successor, grants, sessions, users).select_from(leads)
+    return whole.where(refresh_tokens.c.hash == bindparam("hash")).execution_options(**{IDENTITY: 0})
 
 
 def _page(column: Column[str]) -> Select[*tuple[Any, ...]]:

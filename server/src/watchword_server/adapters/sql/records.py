@@ -13,7 +13,8 @@ from watchword.log import Entry
 from watchword_server.adapters.sql.statements import Row, Value
 from watchword_server.changes import Audit, StoredKey
 from watchword_server.people.values import Session, User
-from watchword_server.ports import Head, Parcel
+from watchword_server.ports import Head, Lease, Parcel
+from watchword_server.protocol.grants.refresh_token import Found
 from watchword_server.protocol.values import Api, Client, EncryptedToken, Encryption, Grant, RefreshToken
 
 Record = User | Session | Client | Api | Grant | RefreshToken | EncryptedToken | StoredKey
@@ -68,6 +69,11 @@ def entry(row: Row) -> Entry:
     return Entry(*row)
 
 
+def chain(row: Row) -> bytes:
+    digest: bytes = row[0]
+    return digest
+
+
 def user(row: Row) -> User:
     sub, email, name, password_hash, roles, created_at, disabled_at = row
     return User(sub, email, name, password_hash, _strings(roles), created_at, disabled_at)
@@ -113,6 +119,17 @@ def refresh_token(row: Row) -> RefreshToken:
     return RefreshToken(*row)
 
 
+def family(row: Row) -> Found:
+    """A refresh token and what it leads to: their columns, one after the other, all NULL where it leads nowhere."""
+    return Found(
+        RefreshToken(*row[:7]),
+        RefreshToken(*row[7:14]) if row[7] is not None else None,
+        grant(row[14:24]) if row[14] is not None else None,
+        session(row[24:33]) if row[24] is not None else None,
+        user(row[33:]) if row[33] is not None else None,
+    )
+
+
 def encrypted_token(row: Row) -> EncryptedToken:
     return EncryptedToken(*row)
 
@@ -124,6 +141,15 @@ def stored_key(row: Row) -> StoredKey:
 def audit(row: Row) -> Audit:
     at, actor, action, outcome, target, address, agent, request_id, detail = row
     return Audit(at, actor, action, outcome, target, address, agent, request_id, _facts(detail))
+
+
+def lease(row: Row) -> Lease:
+    return Lease(*row)
+
+
+def number(row: Row) -> int:
+    found: int = row[0]
+    return found
 
 
 def parcel(row: Row) -> Parcel:

@@ -21,6 +21,8 @@ from sqlalchemy import (
 )
 
 _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+# Compared by its bytes, as in SQLite: an order by the rules of a language is slower, and changes with the system.
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 metadata = MetaData(
     naming_convention={
@@ -40,7 +42,7 @@ def _table(
 
 
 def _text(name: str, *also: ForeignKey, null: bool = False, key: bool = False, unique: bool = False) -> Column[str]:
-    return Column(name, Text(), *also, nullable=null, primary_key=key, unique=unique)
+    return Column(name, _TEXT, *also, nullable=null, primary_key=key, unique=unique)
 
 
 def _number(name: str, *, null: bool = False, key: bool = False, counted: bool = False) -> Column[int]:
@@ -197,6 +199,35 @@ outbox = _table(
 )
 """Messages; those that were sent have no `due_at`."""
 
+leases = _table(
+    "leases",
+    _text("audience", key=True),
+    _text("verifier", key=True),
+    _text("name"),
+    _number("refuse_after"),
+    _text("log"),
+    _number("seq"),
+    _number("acknowledged_at"),
+    _number("heard_at"),
+    _number("until"),
+)
+"""Verifier processes that may be alive. Written all the time, so it has no index beside its key: it is short."""
+
+spent = _table(
+    "spent",
+    _bytes("hash", key=True),
+    _number("expires_at"),
+)
+"""Values that count once, by the SHA-256 of their kind and themselves."""
+
+compatibility = _table(
+    "compatibility",
+    _number("id", key=True),
+    _text("oldest"),
+    CheckConstraint("id = 1", name="single"),
+)
+"""One row: the revision of the oldest code that this schema serves."""
+
 # What is looked for by something else than its identity: by whose it is, and by when it goes.
 Index(None, revocations.c.until)
 Index(None, sessions.c.sub)
@@ -209,6 +240,7 @@ Index(None, refresh_tokens.c.gid)
 Index(None, refresh_tokens.c.expires_at)
 Index(None, encrypted_tokens.c.expires_at)
 Index(None, outbox.c.due_at)
+Index(None, spent.c.expires_at)
 
 # What no two processes may do at once: appoint a key, or publish the one that waits for its turn.
 _in_use = keys.c.retired_at.is_(None)

@@ -23,11 +23,15 @@ class Step(NamedTuple):
 
 
 class Sql(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A compiled statement. `order` names its parameters; `fixed` are those that always have the same value."""
+    """A compiled statement. `order` names its parameters; `fixed` are those that always have the same value.
+
+    `by` says that it looks up a list of identities, and in which column of a row each is found again.
+    """
 
     text: str
     order: tuple[str, ...] = ()
     fixed: dict[str, str | int] = {}
+    by: int | None = None
 
     def bind(self, **values: Value) -> tuple[Value, ...]:
         """The parameters in the order that the text wants. Raises KeyError for one that is missing."""
@@ -53,6 +57,7 @@ class Queries(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unkn
     head: S
     after: S
     alive: S
+    alive_after: S
     chain: S
     user: S
     user_named: S
@@ -66,10 +71,15 @@ class Queries(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unkn
     sessions_of: S
     grant: S
     refresh_token: S
+    family: S
     encrypted_token: S
     keys: S
     audit: S
     due: S
+    lease: S
+    leases_of: S
+    leases: S
+    leases_behind: S
 
 
 class Commands(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,6 +113,9 @@ class Commands(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unk
     send: S
     sent: S
     retry: S
+    spend_once: S
+    keep_leases: dict[int, S]
+    """By the number of rows."""
     purge: tuple[S, ...]
     """In this order: children before their parents."""
     purge_audit: S

@@ -1,48 +1,68 @@
-"""Brings a database to the revision that this code was written for. Alembic is imported only when there is work."""
+"""Which schemas this code can serve.
+
+Revisions are numbers of four digits, one after the other. Most only expand: what older code says still means the
+same, and what it writes leaves new columns empty. One that takes something away says so, by raising `oldest` in the
+table `compatibility`: the revision of the oldest code that the schema still serves.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final
 
-REVISION: Final = "0002"
+REVISION: Final = "0005"
 """The migration that this code was written for."""
+
+REVISIONS: Final = "SELECT version_num FROM alembic_version"
+OLDEST: Final = "SELECT oldest FROM compatibility"
 
 
 class SchemaError(Exception):
-    """The file cannot be used; the message says why and what to do."""
+    """The database cannot be used; the message says why and what to do."""
 
 
-def upgrade(connection: sqlite3.Connection, path: Path) -> None:
-    """Apply what is missing. Raises SchemaError for a file of a newer version, sqlite3.Error when it is locked."""
-    if _revision(connection) == REVISION:
-        return
-    from watchword_server.adapters.sql.migrations import run  # only here: it brings Alembic
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """From which revision (None: there was none) to which; equal when nothing was due."""
 
-    def due() -> bool:
-        """Asked inside the transaction: another process may have been faster."""
-        found = _revision(connection)
-        if found is None and _tables(connection):
-            raise SchemaError(f"{path} is the database of another program: name a file of its own for Watchword.")
-        if found is not None and not run.knows(found):
-            raise SchemaError(
-                f"{path} was written by a newer version of Watchword (revision {found}, this one knows {REVISION}):"
-                " run that version, or restore a backup that was made before the upgrade."
-            )
-        return found != REVISION
-
-    run.upgrade(connection, due)
+    place: str
+    found: str | None
+    wanted: str
 
 
-def _revision(connection: sqlite3.Connection) -> str | None:
-    """The revision that the database is at; None for a new one."""
-    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchall()
-    rows = connection.execute("SELECT version_num FROM alembic_version").fetchall() if known else []
-    return rows[0][0] if rows else None
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What stands in a database: its revision, where it has one, and the `oldest` code that it serves, if it says."""
+
+    revision: str | None
+    oldest: str | None
+    empty: bool
+    """Whether there is no table at all."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there are migrations to apply."""
+        return self.revision is None or self.revision < REVISION
+
+    @property
+    def wanted(self) -> str:
+        """The revision that it should have."""
+        return self.revision if self.revision is not None and self.serves else REVISION
+
+    @property
+    def serves(self) -> bool:
+        """Whether this code finds what it needs."""
+        if self.revision == REVISION:
+            return True
+        return not self.is_behind and self.oldest is not None and self.oldest <= REVISION
 
 
-def _tables(connection: sqlite3.Connection) -> int:
-    rows = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchall()
-    count: int = rows[0][0]
-    return count
+def must_be_ours(schema: Schema, place: str) -> None:
+    """Raises SchemaError for a database that this version must not touch."""
+    if schema.revision is None and not schema.empty:
+        raise SchemaError(f"{place} is the database of another program: name one of its own for Watchword.")
+    if not schema.is_behind and not schema.serves:
+        raise SchemaError(
+            f"{place} was written by a newer version of Watchword (revision {schema.revision}, this one knows"
+            f" {REVISION}): run that version, or restore a backup that was made before the upgrade."
+        )

@@ -1,20 +1,19 @@
-"""Runs the revisions on a driver's own connection, all in one transaction."""
+"""Runs the revisions on a driver's own connection, all in one transaction, or writes their SQL down."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from watchword_server.adapters.sql import sqlite
+from watchword_server.adapters.sql.sqlite import connections
 
 
 def settings() -> Config:
@@ -24,18 +23,23 @@ def settings() -> Config:
     return config
 
 
-def knows(revision: str) -> bool:
-    """Whether a revision is one of ours."""
-    try:
-        return ScriptDirectory.from_config(settings()).get_revision(revision) is not None
-    except CommandError:
-        return False
+def script(dialect: str, revision: str | None) -> str:
+    """The SQL that brings a schema of this revision, or none, to the newest; every statement of a revision is in it.
+
+    So a revision says only what can be written down: it asks the database nothing.
+    """
+    written = StringIO()
+    config = settings()
+    config.output_buffer = written
+    config.attributes["dialect"] = dialect
+    command.upgrade(config, f"{revision or 'base'}:head", sql=True)
+    return written.getvalue()
 
 
 def upgrade(connection: sqlite3.Connection, due: Callable[[], bool]) -> None:
     """Bring the schema to the newest revision if, when nobody else can write, that is due. Raises sqlite3.Error."""
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
-    event.listen(engine, "begin", lambda _: sqlite.begin(connection, sqlite.UPGRADE_PATIENCE))
+    event.listen(engine, "begin", lambda _: connections.begin(connection, connections.UPGRADE_PATIENCE))
     config = settings()
     try:
         with engine.begin() as borrowed:

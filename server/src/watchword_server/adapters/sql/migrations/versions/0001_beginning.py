@@ -11,12 +11,13 @@ branch_labels = None
 depends_on = None
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def text(
     name: str, *also: sa.ForeignKey, null: bool = False, key: bool = False, unique: bool = False
 ) -> sa.Column[str]:
-    return sa.Column(name, sa.Text(), *also, nullable=null, primary_key=key, unique=unique)
+    return sa.Column(name, TEXT, *also, nullable=null, primary_key=key, unique=unique)
 
 
 def number(name: str, *, null: bool = False, key: bool = False, counted: bool = False) -> sa.Column[int]:

@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 SUPERSEDED = """
 UPDATE keys SET retired_at = (
@@ -35,9 +36,9 @@ def upgrade() -> None:
     for name, kind in (("uq_keys_appointed", "IS NOT NULL"), ("uq_keys_waiting", "IS NULL")):
         where = sa.text(f"retired_at IS NULL AND active_at {kind}")
         op.create_index(name, "keys", ["use", "alg"], unique=True, sqlite_where=where, postgresql_where=where)
-    op.add_column("apis", sa.Column("access_token_alg", sa.Text(), nullable=True))
-    op.add_column("apis", sa.Column("encryption", sa.Text(), nullable=True))
-    op.add_column("clients", sa.Column("access_token_alg", sa.Text(), nullable=True))
+    op.add_column("apis", sa.Column("access_token_alg", TEXT, nullable=True))
+    op.add_column("apis", sa.Column("encryption", TEXT, nullable=True))
+    op.add_column("clients", sa.Column("access_token_alg", TEXT, nullable=True))
     op.create_table(
         "encrypted_tokens",
         sa.Column("hash", sa.LargeBinary(), nullable=False, primary_key=True),

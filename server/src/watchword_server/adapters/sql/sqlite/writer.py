@@ -12,23 +12,20 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from queue import SimpleQueue
 from threading import Thread
 from typing import Final
 
-from watchword.log import Entry, link
-from watchword_server.adapters.sql import sqlite
+from watchword.log import Entry
+from watchword_server.adapters.sql.journal import BATCH, WAITING, Done
+from watchword_server.adapters.sql.log_head import LogHead
 from watchword_server.adapters.sql.plan import Plan
+from watchword_server.adapters.sql.sqlite import connections
 from watchword_server.adapters.sql.statements import Commands, Sql, Step, Value
 from watchword_server.changes import Revoke
 from watchword_server.ports import Conflict, Unavailable
-
-BATCH: Final = 256
-"""Jobs in one commit."""
-WAITING: Final = 1024
-"""Jobs that may wait before more are refused."""
 
 _OWN_FAULTS: Final = (
     Conflict,
@@ -44,14 +41,6 @@ _OWN_FAULTS: Final = (
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What a job became: its log entries, and how many rows its statements hit."""
-
-    entries: tuple[Entry, ...]
-    rows: int
-
-
 Outcome = Done | Exception
 
 
@@ -62,19 +51,11 @@ class _Job:
     loop: asyncio.AbstractEventLoop
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
-    log: str
-    seq: int
-    chain: bytes
-    state: int
-
-
 @dataclass(slots=True)
 class _Batch:
     """What one transaction gathers: the head as it will be, once known, and the audit rows of all jobs."""
 
-    head: _Head | None = None
+    head: LogHead | None = None
     audit: list[tuple[Value, ...]] = field(default_factory=list)
 
 
@@ -136,7 +117,7 @@ class Writer:
         """Run all jobs as one transaction; Unavailable for each of them when it cannot be made durable."""
         try:
             connection = self._connection = self._connection or self._connect()
-            sqlite.begin(connection)
+            connections.begin(connection)
             batch = _Batch()
             outcomes = [self._attempt(connection, job.plan, batch) for job in jobs]
             self._finish(connection, batch)
@@ -156,7 +137,7 @@ class Writer:
         try:
             rows = _run_alone(connection, plan.steps)
         except _OWN_FAULTS as error:
-            return Conflict("another record has this identity") if sqlite.taken(error) else error
+            return Conflict("another record has this identity") if connections.taken(error) else error
         batch.audit += plan.audit
         if not plan.revokes and not plan.touches:
             return Done((), rows)
@@ -165,20 +146,18 @@ class Writer:
         for revoke in plan.revokes:
             head, entry = self._append(connection, head, revoke)
             entries.append(entry)
-        batch.head = replace(head, state=head.state + 1) if plan.touches else head
+        batch.head = head.touched() if plan.touches else head
         return Done(tuple(entries), rows)
 
-    def _head(self, connection: sqlite3.Connection) -> _Head:
-        return _Head(*connection.execute(self._commands.head.text).fetchone())
+    def _head(self, connection: sqlite3.Connection) -> LogHead:
+        return LogHead(*connection.execute(self._commands.head.text).fetchone())
 
-    def _append(self, connection: sqlite3.Connection, head: _Head, revoke: Revoke) -> tuple[_Head, Entry]:
-        """Give an entry the next `seq`: within the transaction that no other can overtake."""
-        entry = Entry(head.seq + 1, revoke.kind, revoke.id, revoke.until)
-        digest = link(head.chain, entry)
+    def _append(self, connection: sqlite3.Connection, head: LogHead, revoke: Revoke) -> tuple[LogHead, Entry]:
+        head, entry = head.append(revoke)
         append = self._commands.append
-        values = append.bind(seq=entry.seq, kind=entry.kind, id=entry.id, until=entry.until, chain=digest)
+        values = append.bind(seq=entry.seq, kind=entry.kind, id=entry.id, until=entry.until, chain=head.chain)
         connection.execute(append.text, values)
-        return replace(head, seq=entry.seq, chain=digest), entry
+        return head, entry
 
     def _finish(self, connection: sqlite3.Connection, batch: _Batch) -> None:
         """What all jobs share: one update of the head, few inserts for many audit rows."""
@@ -198,7 +177,7 @@ class Writer:
                 self._connection.execute("ROLLBACK")
         except sqlite3.Error:
             self._disconnect()
-        if not sqlite.passing(error):
+        if not connections.passing(error):
             self._disconnect()
 
     def _disconnect(self) -> None:
@@ -211,7 +190,7 @@ class Writer:
 def _scrub(connection: sqlite3.Connection) -> None:
     """After a commit: whatever becomes of this, that is durable."""
     try:
-        if not sqlite.scrub(connection):
+        if not connections.scrub(connection):
             logger.warning("what was destroyed is still in the write-ahead log: others read it all the time")
     except sqlite3.Error as error:
         logger.warning("what was destroyed is still in the write-ahead log: %s", error)
@@ -233,7 +212,8 @@ def _run_alone(connection: sqlite3.Connection, steps: Sequence[Step]) -> int:
 
 
 def _hits(connection: sqlite3.Connection, step: Step) -> int:
-    rows = connection.execute(step.text, step.arguments).rowcount
+    done = connection.execute(step.text, step.arguments)
+    rows = done.rowcount if done.description is None else len(done.fetchall())  # a question is counted by its answer
     if step.must and rows != 1:
         raise Conflict("the database is in another state than this was decided on")
     return rows

@@ -7,8 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from watchword_server.adapters.sql import sqlite
-from watchword_server.adapters.sql.upgrade import REVISION
+from watchword_server.adapters.sql.promote.marker import must_be_here
+from watchword_server.adapters.sql.sqlite import connections
+from watchword_server.adapters.sql.sqlite.upgrade import schema
 from watchword_server.ports import Unavailable
 
 
@@ -29,7 +30,8 @@ def examine(path: Path) -> Examination | None:
     if not path.exists():
         return None
     try:
-        with closing(sqlite.connect(path)) as connection:
+        with closing(connections.connect(path)) as connection:
+            must_be_here(connection)
             return _examine(path, connection)
     except (sqlite3.Error, OSError) as error:
         raise Unavailable(f"{path}: {error}") from error
@@ -37,16 +39,13 @@ def examine(path: Path) -> Examination | None:
 
 def _examine(path: Path, connection: sqlite3.Connection) -> Examination:
     faults = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    rows = (
-        connection.execute("SELECT version_num FROM alembic_version").fetchall() if "alembic_version" in tables else []
-    )
-    newest = connection.execute("SELECT max(at) FROM audit").fetchone()[0] if "audit" in tables else None
+    found = schema(connection)
+    newest = None if found.revision is None else connection.execute("SELECT max(at) FROM audit").fetchone()[0]
     return Examination(
         place=str(path),
         integrity="; ".join(faults),
-        revision=rows[0][0] if rows else "none",
-        expected_revision=REVISION,
+        revision=found.revision or "none",
+        expected_revision=found.wanted,
         writable=_writable(connection),
         newest=None if newest is None else newest / 1000,
     )
@@ -54,7 +53,7 @@ def _examine(path: Path, connection: sqlite3.Connection) -> Examination:
 
 def _writable(connection: sqlite3.Connection) -> str:
     try:
-        sqlite.begin(connection)
+        connections.begin(connection)
         connection.execute("ROLLBACK")
     except sqlite3.Error as error:
         return str(error)

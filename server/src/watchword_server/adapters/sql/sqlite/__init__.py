@@ -1,0 +1,1 @@
+"""What is SQLite's own: a file, one writing thread, readers on the event loop."""
