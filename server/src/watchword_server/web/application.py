@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import Router
 
-from watchword_server.web import discovery, health, oauth, revocations, session
+from watchword_server.web import discovery, health, oauth, revocations, session, verifiers
 from watchword_server.web.arrivals import Arrivals
 from watchword_server.web.asgi import App, Receive, Scope, Send
 from watchword_server.web.door import door
@@ -21,7 +21,8 @@ def application(front: Front, arrivals: Arrivals) -> App:
         scope["app"] = router  # Starlette then raises for a wrong method, instead of answering by itself
         await router(scope, receive, send)
 
-    return door(front, arrivals, oauth.endpoints(front), others)
+    hot = {**oauth.endpoints(front), f"{front.path}/revocations/ack": verifiers.acknowledgement(front)}
+    return door(front, arrivals, hot, others)
 
 
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:

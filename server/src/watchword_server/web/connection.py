@@ -82,6 +82,13 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
         if not self._behind():
             super().send_400_response(msg)
 
+    def leave(self) -> None:
+        """The server is going to stop: what is being answered is the last. Who is idle may have asked just now."""
+        if self._owed:
+            self._last = True
+        elif self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+
     def shutdown(self) -> None:
         """The server stops: what is owed is still answered."""
         if self._owed:
@@ -141,6 +148,7 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
         if self.transport.is_closing():
             return
         lines = self._express.lines(self.server_state.default_headers)
+        self._last = self._last or self._express.stopping
         if self._last:
             lines += b"connection: close\r\n"
         self.transport.write(response.replace(b"\r\n", lines, 1))

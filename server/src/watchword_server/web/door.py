@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Final
 
 from watchword_server.flows.issuer import Caller
 from watchword_server.web.arrivals import Arrivals, now_answering
-from watchword_server.web.asgi import App, Header, Message, Receive, Scope, Send
+from watchword_server.web.asgi import CLOSE, App, Header, Message, Receive, Scope, Send
 from watchword_server.web.front import Front
 from watchword_server.web.refusals import ClientGone, refusal
 
@@ -19,20 +19,21 @@ logger = logging.getLogger(__name__)
 
 
 class Reply:
-    """Sends, and puts on every answer what every answer has."""
+    """Sends, and puts on every answer what every answer has; on the last of a connection, that it is."""
 
-    __slots__ = ("_send", "_stamp", "status")
+    __slots__ = ("_last", "_send", "_stamp", "status")
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, last: Callable[[], bool]) -> None:
         self._send = send
         self._stamp = stamp(request_id)
+        self._last = last
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
         """Pass a message on; the first one gets its stamp."""
         if not self.status:
             self.status = message["status"]
-            message["headers"] = [*message["headers"], *self._stamp]
+            message["headers"] = [*message["headers"], *((CLOSE,) if self._last() else ()), *self._stamp]
         await self._send(message)
 
 
@@ -49,7 +50,7 @@ def door(front: Front, arrivals: Arrivals, hot: Mapping[str, App], others: App) 
         start = perf_counter() if log_requests else 0.0
         caller = scope["caller"] = arrivals.arrive(scope["client"], scope["headers"])
         now_answering(caller)
-        reply = Reply(send, caller.request_id)
+        reply = Reply(send, caller.request_id, front.stopping.is_set)
         try:
             await hot.get(scope["path"], others)(scope, receive, reply)
         except ClientGone:

@@ -3,7 +3,8 @@
 A program that asks for the same token again, while no client, API or key has changed, is answered right from its
 connection: what it may have was decided before (`flows/repeats.py`), so only signing and the audit row are
 left. What arrives while one batch is made durable shares the next transaction, and none is answered before
-that is durable. Everything else, refusals too, goes through the door as ever.
+that is durable. A refresh is decided anew each time, as behind the door, but spared the way there. Everything else goes
+through the door as ever.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from watchword_server.flows.issuer import Caller
 from watchword_server.flows.minting import Standing
 from watchword_server.flows.repeats import Decided
 from watchword_server.flows.token import digest, issue_again, recall, standing
-from watchword_server.web.arrivals import Arrivals, Peer
+from watchword_server.protocol.form import fields
+from watchword_server.web.arrivals import Arrivals, Peer, now_answering
 from watchword_server.web.asgi import Answer, Header, encoded
 from watchword_server.web.door import stamp
 from watchword_server.web.front import Front
-from watchword_server.web.oauth import TOKEN_HEADERS, token_answer
+from watchword_server.web.oauth import TOKEN_HEADERS, Posted, token, token_answer
 from watchword_server.web.refusals import refusal
 
 MAX_BODY: Final = 4096
@@ -30,6 +32,7 @@ MAX_BODY: Final = 4096
 SEATS: Final = 128
 """Tokens that are signed in one go: some milliseconds, in which nobody else is answered."""
 FORM: Final = b"application/x-www-form-urlencoded"
+REFRESH: Final = b"grant_type=refresh_token&"
 
 
 class Passenger(Protocol):
@@ -68,6 +71,12 @@ class Express:
         self._defaults: list[Header] = []
         self._lines = b"\r\n"
         self._train: asyncio.Task[None] | None = None
+        self._refreshes: set[asyncio.Task[None]] = set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether an answer is the last of its connection."""
+        return self._front.stopping.is_set()
 
     def take(self, passenger: Passenger, peer: Peer, headers: Sequence[Header], body: bytes) -> Ticket | None:
         """A ticket if this POST to `path` is known; then it is answered by `deliver` once that is durable."""
@@ -75,7 +84,16 @@ class Express:
         if credentials is None:
             return None
         ticket = Ticket(digest(credentials, body), self._arrivals.arrive(peer, headers))
-        return ticket if self._board(passenger, ticket.sent, ticket.caller) else None
+        if self._board(passenger, ticket.sent, ticket.caller):
+            return ticket
+        if not body.startswith(REFRESH):
+            return None
+        task = asyncio.get_running_loop().create_task(
+            self._refresh(passenger, headers, credentials, body, ticket.caller)
+        )
+        self._refreshes.add(task)
+        task.add_done_callback(self._refreshes.discard)
+        return ticket
 
     def take_again(self, passenger: Passenger, ticket: Ticket) -> bool:
         """Whether the request of this ticket is still known."""
@@ -103,6 +121,18 @@ class Express:
         if len(self._waiting) == 1 and self._train is None:
             asyncio.get_running_loop().call_soon(self._leave)
         return True
+
+    async def _refresh(
+        self, passenger: Passenger, headers: Sequence[Header], credentials: bytes, body: bytes, caller: Caller
+    ) -> None:
+        now_answering(caller)
+        scope = {"headers": headers}
+        try:
+            form, authorization = fields(body), credentials.decode("latin-1")
+            answer = await token(self._front, Posted(authorization, body, form, caller, self._front.now(), scope))
+        except Exception as error:
+            answer = refusal(error, scope)
+        passenger.deliver(spelled(answer, caller.request_id))
 
     def _leave(self) -> None:
         rides, self._waiting = self._waiting[:SEATS], self._waiting[SEATS:]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network
+from typing import Final
 from urllib.parse import urlsplit
 
 from watchword_server.flows.issuer import Issuer
 
 Network = IPv4Network | IPv6Network
+
+MOST_WAITING: Final = 32
+"""Requests that wait at once; each asks the database time and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +27,17 @@ class Front:
     """Seconds since 1970."""
     ailment: Callable[[], Awaitable[str | None]]
     """Why this process cannot serve now; None when it can."""
+    without: Callable[[], tuple[str, ...]] = tuple
+    """What this process can do without, and does now."""
     trusted_proxies: tuple[Network, ...] = ()
     """Whose word on the client's address and the request id is taken."""
     cookie_domain: str | None = None
     """The domain of the access cookie; None binds it to this host."""
     log_requests: bool = False
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once this process is on its way out: what begins then is the last of its connection."""
+    waiting: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, MOST_WAITING))
+    """Seats for those who wait until a revocation is known."""
 
     @property
     def path(self) -> str:

@@ -21,7 +21,8 @@ async def _alive(request: Request) -> Answer:
 
 
 async def _ready(front: Front, request: Request) -> Answer:
-    ailment = await front.ailment()
+    ailment = "stopping" if front.stopping.is_set() else await front.ailment()
     if ailment is not None:
         return json_answer({"status": "not ready", "reason": ailment}, status=503)
-    return json_answer({"status": "ready"})
+    without = front.without()
+    return json_answer({"status": "ready"} | ({"without": without} if without else {}))

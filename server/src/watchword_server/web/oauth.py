@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from watchword_server.flows.introspect import introspect
-from watchword_server.flows.issuer import Caller, Issuer
+from watchword_server.flows.issuer import Caller
 from watchword_server.flows.minting import Tokens
 from watchword_server.flows.taking_back import take_back
 from watchword_server.flows.token import TokenRequest, answer, digest
@@ -16,10 +16,11 @@ from watchword_server.protocol.form import fields
 from watchword_server.web.asgi import JSON, NO_STORE, Answer, App, Receive, Scope, Send, encoded, json_answer
 from watchword_server.web.bodies import body, must_be, must_have_no_query, single
 from watchword_server.web.front import Front
+from watchword_server.web.preferences import told, wanted_wait
 from watchword_server.web.refusals import WrongMethod
 
 Form = Mapping[str, str]
-Handler = Callable[[Issuer, "Posted"], Awaitable[Answer]]
+Handler = Callable[[Front, "Posted"], Awaitable[Answer]]
 
 TOKEN_HEADERS = (JSON, NO_STORE)
 
@@ -44,24 +45,26 @@ class Posted:
     form: Form
     caller: Caller
     now: int
+    scope: Scope
 
 
-async def token(issuer: Issuer, posted: Posted) -> Answer:
+async def token(front: Front, posted: Posted) -> Answer:
     """POST /token (RFC 6749 §3.2)."""
     sent = digest((posted.authorization or "").encode("latin-1"), posted.body)
     ask = TokenRequest(posted.authorization, posted.form, sent, posted.caller, posted.now)
-    return issued(await answer(issuer, ask))
+    return issued(await answer(front.issuer, ask))
 
 
-async def revoke(issuer: Issuer, posted: Posted) -> Answer:
+async def revoke(front: Front, posted: Posted) -> Answer:
     """POST /revoke (RFC 7009 §2)."""
-    await take_back(issuer, posted.authorization, posted.form, posted.caller, posted.now)
-    return Answer(200)
+    entries = await take_back(front.issuer, posted.authorization, posted.form, posted.caller, posted.now)
+    wait = wanted_wait(posted.scope)
+    return Answer(200) if wait is None else await told(front, entries, wait)
 
 
-async def introspection(issuer: Issuer, posted: Posted) -> Answer:
+async def introspection(front: Front, posted: Posted) -> Answer:
     """POST /introspect (RFC 7662 §2)."""
-    return json_answer(await introspect(issuer, posted.authorization, posted.form, posted.now))
+    return json_answer(await introspect(front.issuer, posted.authorization, posted.form, posted.now))
 
 
 def issued(tokens: Tokens) -> Answer:
@@ -82,7 +85,7 @@ def endpoints(front: Front) -> Mapping[str, App]:
 
 
 def _form_endpoint(front: Front, handler: Handler) -> App:
-    issuer, now = front.issuer, front.now
+    now = front.now
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
@@ -90,8 +93,8 @@ def _form_endpoint(front: Front, handler: Handler) -> App:
         must_have_no_query(scope)
         must_be(scope, "application/x-www-form-urlencoded")
         raw = await body(receive)
-        posted = Posted(single(scope, b"authorization"), raw, fields(raw), scope["caller"], now())
-        found = await handler(issuer, posted)
+        posted = Posted(single(scope, b"authorization"), raw, fields(raw), scope["caller"], now(), scope)
+        found = await handler(front, posted)
         await found(scope, receive, send)
 
     return endpoint

@@ -19,6 +19,7 @@ from watchword_server.protocol.errors import (
     OAuthError,
     TemporarilyUnavailable,
     TooManyAttempts,
+    TooManyVerifiers,
 )
 from watchword_server.web.asgi import CLOSE, JSON, NO_STORE, Answer, Header, Scope, encoded
 
@@ -74,6 +75,7 @@ SENTENCES: Final[Mapping[type[OAuthError], str]] = {
     InvalidSession: "the access token is missing, not valid, or not valid any more",
     AccessDenied: "this is not allowed from here",
     TooManyAttempts: "too many failed attempts; wait before the next one",
+    TooManyVerifiers: "this API has too many verifiers at once",
     TemporarilyUnavailable: "the server cannot answer now; nothing was changed",
 }
 """One for all that must look alike. Other refusals speak of the request's form only, and say what is wrong with it."""

@@ -23,6 +23,8 @@ BACKLOG: Final = 2048
 """Connections that may wait to be accepted."""
 GRACE: Final = 10
 """Seconds that running requests have to end when the server stops."""
+LINGER: Final = 0.5
+"""Seconds before that in which idle connections are told to close: one that is closed unasked may lose a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +65,33 @@ async def serve(
     listener: socket.socket,
     certificate: Certificate | None,
     ready: Callable[[], None],
-    stopping: Callable[[], Awaitable[None]],
+    stopping: asyncio.Event,
+    leave: Callable[[], Awaitable[None]],
 ) -> None:
-    """Serve until SIGTERM or SIGINT: no new connections then, `stopping` ends what would never end, the rest has GRACE.
+    """Serve until SIGTERM or SIGINT.
 
-    A second signal ends the rest at once. Raises Unavailable for a certificate that cannot be used.
+    Then `stopping` is set, so that every answer closes its connection, and `leave` ends what would never end; when all
+    have gone, or after LINGER, there are no new connections, and the rest has GRACE. A second signal ends the rest
+    at once. Raises Unavailable for a certificate that cannot be used.
     """
     server = uvicorn.Server(_loaded(_config(app, express, certificate), certificate))
     loop = asyncio.get_running_loop()
     ending: list[asyncio.Task[None]] = []
 
     async def end() -> None:
-        await stopping()
+        for connection in server.server_state.connections:
+            cast(Connection, connection).leave()
+        await leave()
+        until = loop.time() + LINGER
+        while server.server_state.connections and loop.time() < until:  # noqa: ASYNC110  # nor when a connection ends
+            await asyncio.sleep(0.01)
+        server.should_exit = True
 
     def stop() -> None:
-        server.force_exit = server.should_exit
-        server.should_exit = True
+        if stopping.is_set():
+            server.force_exit = server.should_exit = True
+            return
+        stopping.set()
         ending.append(loop.create_task(end()))
 
     # uvicorn's own handlers would end the process by the signal after a graceful stop; and ours must stand before the

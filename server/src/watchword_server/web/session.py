@@ -22,6 +22,7 @@ from watchword_server.web.bodies import json_body, must_have_no_query, single
 from watchword_server.web.cookies import access_cookie, access_name, refresh_cookie
 from watchword_server.web.front import Front
 from watchword_server.web.oauth import token_answer
+from watchword_server.web.preferences import told, wanted_wait
 
 
 class SignInBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,9 +82,11 @@ async def _refresh(front: Front, request: Request) -> Answer:
     if baked is not None:
         _must_say(origin)
     credentials = presented(single(request.scope, b"authorization"), {"client_id": asked.client_id})
+    head = await front.issuer.stores.log.head()
     client = await sign_in.first_party(front.issuer, credentials, origin)
     raw = baked or asked.refresh_token or ""
-    tokens = await refresh(front.issuer, client, raw, asked.scope, asked.resource, request.scope["caller"], front.now())
+    caller, now = request.scope["caller"], front.now()
+    tokens = await refresh(front.issuer, head, client, raw, asked.scope, asked.resource, caller, now)
     if baked is None:
         return json_answer(token_answer(tokens))
     body = {"expires_in": tokens.expires_in, "scope": tokens.scope}
@@ -103,8 +106,11 @@ async def _end(front: Front, request: Request) -> Answer:
         origin = _must_say(single(request.scope, b"origin"))
         found = await session.current(front.issuer, token, front.now())
         sign_in.must_be_allowed(front.issuer, found.client, origin)
-    await session.sign_out(front.issuer, token, request.scope["caller"], front.now())
+    entries = await session.sign_out(front.issuer, token, request.scope["caller"], front.now())
     gone = (access_cookie(front, "", 0), refresh_cookie(front, "", 0)) if by_cookie else ()
+    wait = wanted_wait(request.scope)
+    if wait is not None:
+        return await told(front, entries, wait, *gone)
     return Answer(204, headers=(*Answer(204).headers, *gone))
 
 

@@ -13,7 +13,7 @@ from watchword_server.flows.issuer import Issuer
 from watchword_server.flows.keyring import NoSigningKey
 from watchword_server.flows.outbox import deliver
 from watchword_server.flows.purge import purge
-from watchword_server.ports import Conflict, KeyStoreError, Mailer, Unavailable
+from watchword_server.ports import Conflict, KeyStoreError, Mailer, Moved, Unavailable
 
 PURGE: Final = 60.0
 """Seconds between two purges."""
@@ -25,6 +25,8 @@ RESTART: Final = 1.0
 """Seconds after which a task that died is started again."""
 PATIENCE: Final = 2.0
 """Seconds in which the database must answer to be called ready."""
+LAG: Final = 3.0
+"""Seconds since this process was last known to be at the end of the log; beyond, it is not ready."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,14 +54,22 @@ class Upkeep:
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._issuer.keyring.at(await self._issuer.stores.log.head(), int(self._clock()))
+        except Moved:
+            return "the deployment has moved to another database"
         except (Unavailable, TimeoutError):
             return "the database does not answer"
         except (NoSigningKey, KeyStoreError):
             return "there is no signing key that can be used"
-        return None
+        return "the feed lags behind the log" if self._issuer.feed.lag() > LAG else None
 
     async def __aenter__(self) -> Upkeep:
-        rounds = {"feed": self._issuer.feed.run, "keys": self._tend, "purge": self._purge, "outbox": self._send}
+        rounds = {
+            "feed": self._issuer.feed.run,
+            "leases": self._issuer.register.run,
+            "keys": self._tend,
+            "purge": self._purge,
+            "outbox": self._send,
+        }
         self._tasks = {name: asyncio.create_task(self._keep(name, run)) for name, run in rounds.items()}
         return self
 
