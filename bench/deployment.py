@@ -1,4 +1,4 @@
-"""A Watchword issuer for the benchmark: a fresh deployment on SQLite, set up and served by the `watchword` command."""
+"""A Watchword issuer for the benchmark: a fresh deployment, set up and served by the `watchword` command."""
 
 from __future__ import annotations
 
@@ -29,17 +29,21 @@ class Deployment:
     issuer: str
     api: tuple[str, str]
     client: tuple[str, str]
+    database: str | None = None
 
 
 @contextmanager
-def fresh() -> Iterator[Deployment]:
-    """One API, one client that may use it. Deleted at the end."""
+def fresh(database: str | None = None) -> Iterator[Deployment]:
+    """One API, one client that may use it, on SQLite unless a PostgreSQL is named. Deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="watchword-bench-") as name:
         folder = Path(name)
-        issuer = _configure(folder)
+        issuer = _configure(folder, database)
+        if database is not None:
+            _command(folder, "migrate")
         api = _command(folder, "api", "add", AUDIENCE, "--scope", SCOPE)
-        client = _command(folder, "client", "add", "bench", "--access", f"{AUDIENCE}={SCOPE}")
-        yield Deployment(folder, issuer, _credentials(api), _credentials(client))
+        grants = ("--grant", "client_credentials", "--grant", "refresh_token")
+        client = _command(folder, "client", "add", "bench", "--access", f"{AUDIENCE}={SCOPE}", *grants)
+        yield Deployment(folder, issuer, _credentials(api), _credentials(client), database)
 
 
 @contextmanager
@@ -50,12 +54,14 @@ def served(deployment: Deployment, core: int | None = None) -> Iterator[subproce
         yield process
 
 
-def _configure(folder: Path) -> str:
+def _configure(folder: Path, database: str | None) -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{probe.getsockname()[1]}"
     issuer = f"http://{listen}"
     settings = f'issuer = "{issuer}"\nlisten = "{listen}"\ndata = "data"\n'
+    if database is not None:
+        settings += f'database = "{database}"\n'
     (folder / "watchword.toml").write_text(settings, "utf-8")
     return issuer
 
@@ -70,7 +76,7 @@ def _command(folder: Path, *arguments: str) -> dict[str, Any]:
         timeout=60,
     )
     if done.returncode:
-        raise Unmeasured(f"`watchword {arguments[0]} {arguments[1]}` failed: {done.stderr.decode()[-300:]}")
+        raise Unmeasured(f"`watchword {' '.join(arguments[:2])}` failed: {done.stderr.decode()[-300:]}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

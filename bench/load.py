@@ -10,6 +10,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Literal, cast
 
 import msgspec
@@ -18,18 +19,25 @@ import uvloop
 END: Final = b"\r\n\r\n"
 LENGTH: Final = b"content-length:"
 TOKEN: Final = b'"access_token":"'
+REFRESH_TOKEN: Final = b'"refresh_token":"'
+REFRESH: Final = "{refresh_token}"
 DEADLINE: Final = 120.0
 """Seconds after which a run that has not ended is a failure."""
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What to send where, how often, on how many connections at once."""
+    """What to send where, how often, on how many connections at once.
+
+    `refresh` has a refresh token for each connection: it stands in the request as REFRESH, and each answer brings the
+    next. All are equally long.
+    """
 
     host: str
     port: int
     request: str
     count: int
     connections: int
+    refresh: tuple[str, ...] = ()
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -40,6 +48,7 @@ class Outcome(msgspec.Struct, frozen=True):
     p99: float
     first: str
     last: str
+    refresh: tuple[str, ...] = ()
 
 
 class Run:
@@ -68,8 +77,9 @@ class Run:
 class Connection(asyncio.Protocol):
     """One keep-alive connection with one request in flight."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, refresh: str) -> None:
         self._run: Final = run
+        self.refresh = refresh.encode()
         self._write: Callable[[bytes], None]
         self._buffer = b""
         self._sent = 0.0
@@ -85,6 +95,8 @@ class Connection(asyncio.Protocol):
             if body is None:
                 return
             self._buffer = b""
+            if self.refresh:
+                self.refresh = token_in(body, REFRESH_TOKEN)
             self._run.take(time.perf_counter() - self._sent, token_in(body))
         except ValueError as error:
             self._run.fail(str(error))
@@ -99,7 +111,8 @@ class Connection(asyncio.Protocol):
             return
         self._run.unsent -= 1
         self._sent = time.perf_counter()
-        self._write(self._run.request)
+        request = self._run.request
+        self._write(request.replace(REFRESH.encode(), self.refresh) if self.refresh else request)
 
 
 def whole_body(response: bytes) -> bytes | None:
@@ -120,12 +133,12 @@ def whole_body(response: bytes) -> bytes | None:
     return body if len(body) == length else None
 
 
-def token_in(body: bytes) -> bytes:
-    """The access token of a token response, cut out without parsing: the generator must not be the bottleneck."""
-    at = body.find(TOKEN)
+def token_in(body: bytes, name: bytes = TOKEN) -> bytes:
+    """A token of a token response, cut out without parsing: the generator must not be the bottleneck."""
+    at = body.find(name)
     if at < 0:
-        raise ValueError(f"no access token in {body[:300]!r}")
-    start = at + len(TOKEN)
+        raise ValueError(f"no {name.decode()} in {body[:300]!r}")
+    start = at + len(name)
     return body[start : body.index(b'"', start)]
 
 
@@ -134,14 +147,16 @@ async def carry_out(job: Job) -> Outcome:
     loop = asyncio.get_running_loop()
     run = Run(job, loop.create_future())
     began = time.perf_counter()
-    opened = [loop.create_connection(lambda: Connection(run), job.host, job.port) for _ in range(job.connections)]
-    await asyncio.gather(*opened)
+    tokens = job.refresh or ("",) * job.connections
+    opened = [loop.create_connection(partial(Connection, run, token), job.host, job.port) for token in tokens]
+    connections = [connection for _, connection in await asyncio.gather(*opened)]
     await asyncio.wait_for(run.done, DEADLINE)
     seconds = time.perf_counter() - began
     if len(set(run.tokens)) != job.count:
         raise RuntimeError("the server gave one token twice")
     p50, p99 = (rank(run.latencies, share) * 1000 for share in (0.5, 0.99))
-    return Outcome(seconds, p50, p99, run.tokens[0].decode(), run.tokens[-1].decode())
+    following = tuple(connection.refresh.decode() for connection in connections) if job.refresh else ()
+    return Outcome(seconds, p50, p99, run.tokens[0].decode(), run.tokens[-1].decode(), following)
 
 
 def rank(values: list[float], share: float) -> float:

@@ -29,14 +29,19 @@ class Peer:
     jwks_uri: str
     client: tuple[str, str]
     versions: str
+    refresh_tokens: tuple[str, ...]
 
 
 @contextmanager
-def served(core: int) -> Iterator[Peer]:
-    """The peer on one core until the end of the block. Unmeasured where it cannot be had."""
+def served(core: int, people: int = 0) -> Iterator[Peer]:
+    """The peer on one core until the end of the block, with a refresh token for each of so many people.
+
+    Unmeasured where it cannot be had.
+    """
     program = node.installed(FOLDER)
     client = ("bench", secrets.token_urlsafe(32))
-    settings = {"client_id": client[0], "client_secret": client[1], "audience": AUDIENCE, "scope": SCOPE}
+    asked = {"audience": AUDIENCE, "scope": SCOPE, "people": people}
+    settings = {"client_id": client[0], "client_secret": client[1], **asked}
     extra = {"NODE_ENV": "production", "PEER_SETTINGS": json.dumps({**settings, "lifetime": LIFETIME})}
     with processes.running([program, "server.js"], FOLDER, core, extra) as process:
         assert process.stdout is not None
@@ -51,4 +56,5 @@ def served(core: int) -> Iterator[Peer]:
             ready["jwks_uri"],
             client,
             f"oidc-provider {node.version(FOLDER, 'oidc-provider')} on Node {ready['node']}",
+            tuple(ready["refresh_tokens"]),
         )

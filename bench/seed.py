@@ -12,9 +12,12 @@ from typing import Final
 from bench import logs
 from bench.deployment import AUDIENCE, SCOPE, Deployment
 from watchword_server import main
-from watchword_server.changes import Revoke
+from watchword_server.changes import Add, Revoke
 from watchword_server.flows import minting
 from watchword_server.flows.issuer import Issuer
+from watchword_server.flows.refresh import new_token
+from watchword_server.people.values import Session, User
+from watchword_server.protocol.refresh_token import spelled
 from watchword_server.protocol.values import Client, Grant
 
 BATCH: Final = 1000
@@ -44,11 +47,16 @@ class Sower:
 
         return self._run(work())
 
+    def sign_in(self, count: int) -> list[str]:
+        """Refresh tokens of as many people, each with a session and a grant of their own."""
+        return self._run(_sign_in(self._issuer, self._client_id, count, int(time.time())))
+
 
 @contextmanager
 def sower(deployment: Deployment) -> Iterator[Sower]:
     """Until the end of the block."""
-    settings = main.load_settings(None, {"issuer": deployment.issuer, "data": deployment.folder / "data"})
+    place = {"data": deployment.folder / "data"} | ({"database": deployment.database} if deployment.database else {})
+    settings = main.load_settings(None, {"issuer": deployment.issuer, **place})
     with asyncio.Runner() as runner:
         opened = main.open_issuer(settings)
         yield Sower(runner.run(opened.__aenter__()), deployment.client[0], runner)
@@ -64,6 +72,20 @@ async def _revoke(issuer: Issuer, count: int, until: int) -> None:
 def _revocations(issuer: Issuer, count: int, until: int) -> Iterator[Revoke]:
     for kind in islice(cycle(logs.KINDS), count):
         yield Revoke(kind, issuer.subject() if kind == "subject" else issuer.identifier(), until)
+
+
+async def _sign_in(issuer: Issuer, client_id: str, count: int, now: int) -> list[str]:
+    tokens = [spelled(issuer.random(32)) for _ in range(count)]
+    for number, token in enumerate(tokens):
+        sub, sid, gid = issuer.subject(), issuer.identifier(), issuer.identifier()
+        until = now + 24 * HOUR
+        await issuer.stores.journal.save(
+            Add(User(sub, f"{number}-{sid}@example.com", "", None, ("buyer",), now)),
+            Add(Session(sid, sub, client_id, ("pwd",), now, until, "192.0.2.1", "bench")),
+            Add(Grant(gid, client_id, sub, AUDIENCE, (SCOPE,), now, until, sid)),
+            Add(new_token(issuer, token, gid, now)),
+        )
+    return tokens
 
 
 async def _mint(issuer: Issuer, client: Client, now: int) -> bytes:

@@ -1,0 +1,193 @@
+"""Verifiers of one process, each asked every few milliseconds about every token under watch, as an API is by requests.
+
+One JSON object as the argument: `issuer`, `audience`, `credentials`, `stale_after`, `refuse_after` (seconds), `count`
+(verifiers), `probing` (how many of them are asked every PAUSE; the others every RARELY), `name`. On standard input:
+
+    watch NUMBER TOKEN      ask about this token from now on
+    drop NUMBER             and no more
+
+On standard output, with moments of `time.monotonic` and VERIFIER counting from 0:
+
+    ready                                          every verifier is fresh
+    + NUMBER VERIFIER MOMENT                       accepted for the first time
+    - NUMBER VERIFIER ACCEPTED REFUSED SEQ LOST    refused for the first time; ACCEPTED: when the last call that
+                                                   accepted it began, and SEQ what the verifier had read before that
+                                                   call; LOST: calls that should have been made in between, and were not
+    ! NUMBER VERIFIER MOMENT                       accepted after it was refused
+    . NUMBER VERIFIER ACCEPTED SEQ CALLS LOST UNDECIDED   dropped; the last acceptance (0: none) and what it took
+    ~ WORDS                                        what the SDK logs
+
+Ends with standard input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+import uvloop
+
+from watchword import CannotDecide, InvalidToken, Verifier
+
+PAUSE: Final = 0.005
+RARELY: Final = 0.1
+NOW_AND_THEN: Final = 0.5
+"""Seconds between two calls for a token: at a verifier that is probed, at the others, and when it is dead for long."""
+SETTLED: Final = 1.0
+"""Seconds after its refusal from which on a token is dead for long."""
+
+
+@dataclass
+class Watched:
+    """A token under watch at one verifier."""
+
+    number: int
+    token: str
+    every: float
+    due: float
+    accepted: float = 0.0
+    refused: float = 0.0
+    seq: int = 0
+    calls: int = 0
+    lost: int = 0
+    between: int = 0
+    """Calls lost since the last acceptance."""
+    undecided: int = 0
+
+    def take_turn(self, now: float) -> None:
+        """A call is made now; those that should have been made before are lost."""
+        missed = int((now - self.due) / self.every)
+        self.lost += missed
+        self.between += missed
+        self.due += (missed + 1) * self.every
+        self.calls += 1
+
+
+@dataclass
+class Probed:
+    """One verifier and what it is asked about."""
+
+    place: int
+    verifier: Verifier
+    every: float
+    watched: dict[int, Watched] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Ask for ever."""
+        due = time.monotonic()
+        while True:
+            due = max(due + self.every, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+            for one in tuple(self.watched.values()):
+                if (now := time.monotonic()) >= one.due:
+                    one.take_turn(now)
+                    await self._ask(one, now)
+
+    async def _ask(self, one: Watched, now: float) -> None:
+        seq = self.verifier.freshness.seq
+        try:
+            await self.verifier.verify(one.token)
+        except InvalidToken:
+            self._refused(one, now)
+        except CannotDecide:
+            one.undecided += 1
+        else:
+            self._accepted(one, now, seq)
+
+    def _accepted(self, one: Watched, now: float, seq: int) -> None:
+        if one.refused:
+            say(f"! {one.number} {self.place} {now:.6f}")
+        elif not one.accepted:
+            say(f"+ {one.number} {self.place} {now:.6f}")
+        one.accepted, one.seq, one.between = now, seq, 0
+
+    def _refused(self, one: Watched, now: float) -> None:
+        if not one.refused:
+            one.refused = now
+            say(f"- {one.number} {self.place} {one.accepted:.6f} {now:.6f} {one.seq} {one.between}")
+        if now - one.refused > SETTLED:
+            one.every = NOW_AND_THEN
+
+    def watch(self, number: int, token: str) -> None:
+        """Ask about it from now on."""
+        self.watched[number] = Watched(number, token, self.every, time.monotonic())
+
+    def drop(self, number: int) -> None:
+        """And no more."""
+        one = self.watched.pop(number, None)
+        if one is not None:
+            say(f". {number} {self.place} {one.accepted:.6f} {one.seq} {one.calls} {one.lost} {one.undecided}")
+
+
+def say(line: str) -> None:
+    """One line, whole, whoever reads it."""
+    os.write(1, f"{line}\n".encode())
+
+
+def obey(line: str, all_of_them: list[Probed]) -> None:
+    """Carry out one command."""
+    match line.split():
+        case ["watch", number, token]:
+            for probed in all_of_them:
+                probed.watch(int(number), token)
+        case ["drop", number]:
+            for probed in all_of_them:
+                probed.drop(int(number))
+
+
+def made(settings: Mapping[str, Any], place: int) -> Verifier:
+    """One verifier, as an API makes it."""
+    return Verifier(
+        issuer=settings["issuer"],
+        audience=settings["audience"],
+        credentials=tuple(settings["credentials"]),
+        stale_after=timedelta(seconds=settings["stale_after"]),
+        refuse_after=timedelta(seconds=settings["refuse_after"]),
+        name=f"{settings['name']}-{place}",
+    )
+
+
+async def main(settings: Mapping[str, Any]) -> None:
+    """Until standard input ends."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    with ExitStack() as stack:
+        found = [
+            Probed(
+                place,
+                stack.enter_context(made(settings, place)),
+                PAUSE if place < settings["probing"] else RARELY,
+            )
+            for place in range(settings["count"])
+        ]
+
+        def read() -> None:
+            for line in sys.stdin:
+                loop.call_soon_threadsafe(obey, line, found)
+            loop.call_soon_threadsafe(ended.set)
+
+        while not all(each.verifier.freshness.state == "fresh" for each in found):
+            await asyncio.sleep(0.02)
+        say("ready")
+        threading.Thread(target=read, daemon=True).start()
+        tasks = [loop.create_task(each.run()) for each in found]
+        stops = loop.create_task(ended.wait())
+        done, _ = await asyncio.wait([*tasks, stops], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        for task in done:
+            task.result()  # a probe that fails must not look like a verifier that accepts nothing
+
+
+if __name__ == "__main__":
+    logging.basicConfig(format="~ %(message)s", level=logging.WARNING, stream=sys.stdout)
+    uvloop.run(main(json.loads(sys.argv[1])))
