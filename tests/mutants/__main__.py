@@ -27,7 +27,7 @@ def main() -> int:
     """Run, and say what lives."""
     parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
     parser.add_argument("modules", nargs="*", metavar="module", help=f"only these, of: {', '.join(MODULES)}")
-    parser.add_argument("--again", action="store_true", help="only what lived in the last run, and what is new")
+    parser.add_argument("--again", action="store_true", help="only what is new, and what lived unexplained")
     parser.add_argument("--score", action="store_true", help="try nothing, count the last run")
     parser.add_argument("--write", action="store_true", help="write docs/mutants.md")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at a time (2)")
@@ -58,7 +58,8 @@ def _prepare(folder: Path, modules: list[str], again: bool) -> None:
     shutil.copy(ROOT / "pyproject.toml", copy)
     last = load(folder / "verdicts.json")
     others = {name: found for name, found in last.items() if name[0] not in modules}
-    decided = {name: found for name, found in last.items() if again and found.kind != "survived"}
+    explained = {name for reason in report.reasons() for name in reason.mutants}
+    decided = {name: found for name, found in last.items() if again and (found.kind != "survived" or name in explained)}
     save(folder / "verdicts.json", others | decided)
 
 
@@ -66,7 +67,12 @@ def _try(folder: Path, modules: list[str], jobs: int) -> int:
     copy = folder / "copy"
     vectors = os.environ.get("WATCHWORD_VECTORS") or str(ROOT.parent / "shared" / "vectors")
     paths = os.pathsep.join((str(copy), str(copy / "sdk" / "src")))
-    environment = {**os.environ, "PYTHONPATH": paths, "WATCHWORD_VECTORS": vectors}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "WATCHWORD_VECTORS": vectors,
+        "PYTHONDONTWRITEBYTECODE": "",  # else every trial compiles all but its one module anew
+    }
     command = [sys.executable, "-m", "tests.mutants.trial", str(folder / "verdicts.json"), str(jobs), *modules]
     return subprocess.run(command, cwd=copy, env=environment, check=False).returncode
 

@@ -108,6 +108,10 @@ def _is_silent(node: cst.CSTNode) -> bool:
             return True
         case cst.ClassDef(bases=[cst.Arg(value=cst.Name("Protocol"))]):
             return True
+        case cst.If(test=cst.Name("TYPE_CHECKING")):
+            return True
+        case cst.Assign(targets=[cst.AssignTarget(target=cst.Name("__all__"))]):
+            return True
     return False
 
 

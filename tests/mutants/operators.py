@@ -115,7 +115,14 @@ def _unwrapped(node: cst.Call) -> Iterator[Node]:
     if isinstance(node.func, cst.Attribute):
         yield node.func.value
     elif node.args and not node.args[0].star and node.args[0].keyword is None:
-        yield node.args[0].value
+        yield _standing_alone(node.args[0].value)
+
+
+def _standing_alone(value: cst.BaseExpression) -> cst.BaseExpression:
+    """A generator in the parentheses that it needs wherever it is not a call's only argument."""
+    if not isinstance(value, cst.GeneratorExp) or value.lpar:
+        return value
+    return value.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
 
 
 def _deaf(node: cst.ExceptHandler) -> Iterator[Node]:

@@ -10,13 +10,13 @@ ROOM: Final = Path("sdk/src/watchword")
 TESTS: Final = Path("tests/sdk")
 
 _KEYS: Final = ("jose/test_jwk.py", "jose/test_jwk_edges.py")
-_ENCRYPTION: Final = ("jose/test_jwe.py", "jose/test_encryption_keys.py")
+_ENCRYPTION: Final = ("jose/test_encryption_keys.py", "jose/test_jwe.py")
 
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "jose.algorithms": ("jose/test_algorithms.py", "jose/test_jws.py", *_KEYS),
     "jose.b64": ("jose/test_b64.py", "jose/test_jws.py"),
     "jose.encryption_keys": _ENCRYPTION,
-    "jose.jwe": _ENCRYPTION,
+    "jose.jwe": _ENCRYPTION[::-1],
     "jose.jwk": (*_KEYS, "jose/test_jws.py"),
     "jose.jws": ("jose/test_jws.py", "jose/test_jws_edges.py"),
     "jose.jwt": ("jose/test_jwt.py", "jose/test_jwt_edges.py", "jose/test_jws.py"),
@@ -25,7 +25,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "jose.members": (*_KEYS, *_ENCRYPTION),
     "jose.weak": ("jose/test_weak.py", *_KEYS),
     "policy": ("test_policy.py", "test_policy_edges.py"),
-    "revocations": ("test_revocations.py", "test_revocations_edges.py"),
+    "revocations": ("test_revocations.py", "test_revocations_edges.py", "test_pages.py"),
 }
 """Each module with the files of its tests, asked one after the other until one finds the change."""
 

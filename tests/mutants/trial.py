@@ -270,7 +270,7 @@ def main() -> None:
         if verdict.kind == "survived":
             where = f"{mutant.module}:{mutant.lines[0]} {mutant.where}"
             print(f"alive: {where}\n  - {mutant.before}\n  + {mutant.after}", flush=True)
-        if count % 100 == 0:
+        if count % 50 == 0:
             print(f"{count} of {len(queue)} after {time.monotonic() - began:.0f} s", flush=True)
             save(target, verdicts)
     names = {mutant.name for mutant in every}

@@ -56,6 +56,19 @@ def test_another_spelling_is_refused(text: str) -> None:
         unb64url(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        *((text, "^not base64url$") for text in ("A A=", "AA+A", "AAAAé", "AQ\n=", "AAAA\ud800")),
+        *((text, "unused bits set, or of an impossible") for text in ("A", "AAAAX", "AAAA=", "AB", "AA.", "AAB")),
+    ],
+)
+def test_a_refusal_says_whether_the_text_or_its_end_is_wrong(text: str, said: str) -> None:
+    """Of the value itself it says nothing."""
+    with pytest.raises(Malformed, match=said):
+        unb64url(text)
+
+
 @pytest.mark.parametrize("length", [2, 3, 4, 7, 8])
 def test_no_byte_outside_the_alphabet_is_read_anywhere(length: int) -> None:
     """All 256 bytes at every position: 64 pass in front, and at the end those without unused bits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError
 from functools import cache
 
 import pytest
@@ -12,9 +13,20 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.sdk.minting import changed, key
 from tests.sdk.sealing import CURVES, KINDS, decryptor
-from watchword.errors import InvalidKey
+from watchword.errors import InvalidKey, Misconfigured
 from watchword.jose.b64 import b64url, unb64url
-from watchword.jose.jwe import DecryptionKey, decryption_key, decryption_key_set, encryption_key, encryption_key_set
+from watchword.jose.jwe import (
+    ENCRYPTIONS,
+    KEY_ALGORITHMS,
+    DecryptionKey,
+    Sealed,
+    decrypt,
+    decryption_key,
+    decryption_key_set,
+    encrypt,
+    encryption_key,
+    encryption_key_set,
+)
 from watchword.jose.jwk import public_key
 from watchword.jose.members import public_members, write_uint
 
@@ -45,9 +57,50 @@ def test_a_private_key_does_not_show_itself() -> None:
     """Neither in its repr nor in its public JWK."""
     for made in (P256, X25519, RSA):
         assert repr(made) == f"DecryptionKey(kid={made.kid!r}, alg={made.alg!r}, thumbprint={made.kid!r})"
-        assert "jwk" not in repr(encryption_key(made.public_jwk()))
+        public = encryption_key(made.public_jwk())
+        assert repr(public) == f"EncryptionKey(kid={made.kid!r}, alg={made.alg!r}, thumbprint={made.kid!r})"
         assert {"d", "p", "q", "dp", "dq", "qi"}.isdisjoint(made.public_jwk())
         assert "d" in made.private_jwk()
+
+
+def test_equal_keys_are_equal_and_count_once() -> None:
+    """By id, algorithm and material, whatever else their JWKs say."""
+    public, private = P256.public_jwk(), P256.private_jwk()
+    assert len({encryption_key(public), encryption_key(public | {"x5t": "new"})}) == 1
+    assert len({decryption_key(private), decryption_key(private | {"x5t": "new"})}) == 1
+    other = {"kid": P256.kid, **changed(OTHER.private_jwk(), {"kid": ...})}
+    assert encryption_key(public) != encryption_key(changed(other, {"d": ...}))
+    assert decryption_key(private) != decryption_key(other)
+    for change in ({"kid": "mine"}, {"alg": "ECDH-ES+A128KW"}):
+        assert encryption_key(public) != encryption_key(public | change)
+        assert decryption_key(private) != decryption_key(private | change)
+
+
+def test_a_key_and_the_row_of_a_table_do_not_change() -> None:
+    """They are shared between threads; nobody turns one algorithm into another at run time."""
+    rows = (KEY_ALGORITHMS["ECDH-ES"], ENCRYPTIONS["A128GCM"], P256.material, Sealed(b"", b"", b"", b"", b""))
+    for held in (P256, encryption_key(P256.public_jwk()), *rows):
+        assert not hasattr(held, "__dict__")
+        for name in held.__dataclass_fields__:
+            with pytest.raises(FrozenInstanceError):
+                setattr(held, name, "none")
+
+
+def test_a_keys_jwk_is_its_own_and_read_only() -> None:
+    """Who gave the JWK may go on using it; who reads it cannot write."""
+    given: dict[str, object] = dict(P256.public_jwk())
+    found = encryption_key(given)
+    given["alg"] = "none"
+    assert found.jwk["alg"] == "ECDH-ES"
+    with pytest.raises(TypeError):
+        found.jwk["alg"] = "none"  # type: ignore[index]  # that is the point
+
+
+def test_a_key_is_made_wherever_one_asks() -> None:
+    """It needs no key: asked of one, it pays no attention to it."""
+    made = P256.generate("ECDH-ES+A256KW")
+    assert (made.alg, made.material.crv) == ("ECDH-ES+A256KW", "P-256")
+    assert P256.generate("ECDH-ES", "X25519").material.crv == "X25519"
 
 
 def test_a_key_keeps_the_name_it_came_with() -> None:
@@ -55,14 +108,27 @@ def test_a_key_keeps_the_name_it_came_with() -> None:
     jwk = changed(P256.private_jwk(), {"kid": "mine", "alg": ..., "use": ...})
     found = decryption_key(jwk, "ECDH-ES+A256KW")
     assert (found.kid, found.alg, found.thumbprint) == ("mine", "ECDH-ES+A256KW", P256.kid)
+    assert found.public_jwk()["kid"] == found.private_jwk()["kid"] == encryption_key(found.public_jwk()).kid == "mine"
+
+
+def test_a_key_without_a_name_is_named_by_its_thumbprint() -> None:
+    """RFC 7638: the same name for both halves."""
+    for made in (P256, X25519, RSA):
+        bare = {"kid": ...}
+        assert encryption_key(changed(made.public_jwk(), bare)).kid == made.thumbprint
+        assert decryption_key(changed(made.private_jwk(), bare)).kid == made.thumbprint
 
 
 @pytest.mark.parametrize(
-    ("alg", "crv"), [("ECDH-ES", "Ed25519"), ("ECDH-ES", "secp256k1"), ("ECDH-ES", ""), ("dir", ""), ("RSA-OAEP", "")]
+    ("alg", "crv", "said"),
+    [
+        *(("ECDH-ES", crv, "not a curve to agree on") for crv in ("Ed25519", "secp256k1", "")),
+        *((alg, "", "not an algorithm for encryption") for alg in ("dir", "RSA-OAEP", "")),
+    ],
 )
-def test_a_key_of_another_kind_is_not_made(alg: str, crv: str) -> None:
+def test_a_key_of_another_kind_is_not_made(alg: str, crv: str, said: str) -> None:
     """Curves that sign, exotic ones, and algorithms that are off."""
-    with pytest.raises(InvalidKey):
+    with pytest.raises(InvalidKey, match=said):
         DecryptionKey.generate(alg, crv)
 
 
@@ -92,8 +158,12 @@ PUBLIC = {
     "use null":                  RSA_JWK | {"use": None},
     "key_ops empty":             RSA_JWK | {"key_ops": []},
     "key_ops a string":          RSA_JWK | {"key_ops": "encrypt"},
+    "key_ops an object":         RSA_JWK | {"key_ops": {"encrypt": 1}},
+    "key_ops null":              RSA_JWK | {"key_ops": None},
     "key_ops twice":             RSA_JWK | {"key_ops": ["encrypt", "encrypt"]},
     "key_ops a list of lists":   RSA_JWK | {"key_ops": [["encrypt"]]},
+    "key_ops with a list":       RSA_JWK | {"key_ops": ["encrypt", []]},
+    "key_ops with a number":     RSA_JWK | {"key_ops": ["encrypt", 5]},
     "key_ops of EC for RSA":     RSA_JWK | {"key_ops": ["deriveKey"]},
     "key_ops of RSA for EC":     EC_JWK | {"key_ops": ["wrapKey"]},
     "alg missing":               changed(EC_JWK, {"alg": ...}),
@@ -120,6 +190,7 @@ PUBLIC = {
     "OKP not canonical":         OKP_JWK | {"x": b64url((PRIME + 9).to_bytes(32, "little"))},
     "OKP with the top bit set":  OKP_JWK | {"x": b64url((U | 1 << 255).to_bytes(32, "little"))},
     "OKP too short":             OKP_JWK | {"x": b64url(bytes(31))},
+    "OKP padded":                OKP_JWK | {"x": OKP_JWK["x"] + "="},
     "kid empty":                 EC_JWK | {"kid": ""},
     "kid a number":              EC_JWK | {"kid": 7},
     "kid too long":              EC_JWK | {"kid": "k" * 257},
@@ -146,6 +217,7 @@ PRIVATE = {
     "EC d a number":             EC_PRIVATE | {"d": 5},
     "EC off the curve":          EC_PRIVATE | {"y": OTHER.public_jwk()["y"]},
     "OKP of somebody else":      OKP_PRIVATE | {"x": DecryptionKey.generate("ECDH-ES", "X25519").public_jwk()["x"]},
+    "OKP d padded":              OKP_PRIVATE | {"d": OKP_PRIVATE["d"] + "="},
     "OKP d too short":           OKP_PRIVATE | {"d": b64url(bytes(31))},
     "public only, EC":           EC_JWK,
     "public only, OKP":          OKP_JWK,
@@ -214,8 +286,10 @@ def test_operations_of_an_agreement_are_understood(ops: list[str], private_ops: 
 
 def test_operations_of_rsa_are_understood() -> None:
     """A private key may name what its public half does too."""
-    assert encryption_key(RSA_JWK | {"key_ops": ["wrapKey"]}).kid == RSA.kid
-    assert decryption_key(RSA_PRIVATE | {"key_ops": ["unwrapKey", "wrapKey"]}).kid == RSA.kid
+    for ops in (["wrapKey"], ["encrypt"], ["encrypt", "wrapKey"]):
+        assert encryption_key(RSA_JWK | {"key_ops": ops}).kid == RSA.kid
+    for ops in (["unwrapKey", "wrapKey"], ["decrypt"], ["decrypt", "encrypt", "unwrapKey"]):
+        assert decryption_key(RSA_PRIVATE | {"key_ops": ops}).kid == RSA.kid
 
 
 def test_a_signature_key_is_no_encryption_key_and_the_other_way_round() -> None:
@@ -249,7 +323,7 @@ def test_of_two_keys_of_one_kid_the_first_stays_or_none() -> None:
         with pytest.raises(InvalidKey):
             decryption_key_set({"keys": [member]})
         assert encryption_key_set({"keys": [member]}) == {}
-    assert set(decryption_key_set({"keys": [EC_PRIVATE, RSA_PRIVATE]})) == {P256.kid, RSA.kid}
+    assert decryption_key_set({"keys": [EC_PRIVATE, RSA_PRIVATE]}) == {P256.kid: P256, RSA.kid: RSA}
 
 
 @pytest.mark.parametrize("crv", CURVES)
@@ -264,6 +338,32 @@ def test_leading_zeros_of_a_coordinate_and_of_d_are_kept(crv: str) -> None:
     jwk = public_members(one.public_key()) | {"d": write_uint(1, size), "alg": "ECDH-ES"}
     assert decryption_key(jwk).private_jwk()["d"] == write_uint(1, size)
     assert {len(unb64url(made.private_jwk()[name])) for name in ("x", "y", "d")} == {size}
+
+
+def test_an_rsa_key_of_2049_bits_takes_257_bytes() -> None:
+    """RFC 8017 §7.1.2: as many as the modulus has, however many bits of the first one are used."""
+    p, q = (rsa.generate_private_key(65537, bits).private_numbers().p for bits in (2050, 2048))
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    parts = (p, q, d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
+    private = rsa.RSAPrivateNumbers(*parts, rsa.RSAPublicNumbers(65537, p * q)).private_key()
+    assert private.key_size == 2049
+    jwk = public_members(private.public_key()) | RSA.material.write_private(private)
+    made = decryption_key(jwk, "RSA-OAEP-256")
+    token = encrypt(b"text", encryption_key(made.public_jwk()), "A128GCM", "at+jwt")
+    assert decrypt(token, {made.kid: made}, ("at+jwt",), 16_384)[1] == b"text"
+
+
+def test_every_key_asks_for_joserfc_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing is said before anything is said about the key."""
+    monkeypatch.setitem(sys.modules, "joserfc", None)
+    for make in (
+        lambda: encryption_key({}),
+        lambda: decryption_key({}),
+        lambda: encryption_key_set({"keys": [{}]}),
+        lambda: DecryptionKey.generate("ECDH-ES"),
+    ):
+        with pytest.raises(Misconfigured, match=r"^encrypted tokens need joserfc: pip install watchword\[jwe\]$"):
+            make()
 
 
 WITHOUT = """

@@ -70,6 +70,15 @@ def test_the_names_of_the_parties_go_into_the_key(party: str) -> None:
     assert decrypt(sealed(P256, b"x", **{party: ""})) == b"x"
 
 
+@pytest.mark.parametrize("party", ["apu", "apv"])
+def test_a_party_has_at_most_512_characters(party: str) -> None:
+    """As they stand in the header; what is longer is not even decoded."""
+    assert decrypt(sealed(P256, b"x", **{party: "A" * 512})) == b"x"
+    for length in (513, 514):
+        with pytest.raises(Malformed, match="apu or apv is not a string of a sensible length"):
+            decrypt(sealed(P256, b"x", **{party: "A" * length}))
+
+
 def test_a_content_encryption_that_is_not_known_is_the_callers_mistake() -> None:
     """The two that nobody needs, and what is none at all."""
     for enc in ("A192GCM", "A192CBC-HS384", "A128KW", "none", ""):

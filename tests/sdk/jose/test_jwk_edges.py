@@ -81,6 +81,12 @@ def test_a_new_key_has_the_least_members(alg: str) -> None:
     assert (jwk["alg"], jwk["use"], jwk["kid"]) == (alg, "sig", key(alg).kid)
 
 
+def test_a_key_is_made_and_loaded_wherever_one_asks() -> None:
+    """Both need no key: asked of one, they pay no attention to it."""
+    assert key("ES256").generate("EdDSA").alg == "EdDSA"
+    assert key("EdDSA").load(key("ES256").pkcs8(), "ES256") == key("ES256")
+
+
 def test_a_stored_key_is_pkcs8_and_nothing_else() -> None:
     """RFC 5958, DER, unencrypted: what any other program would read too."""
     for alg in ("RS256", "ES256", "EdDSA"):
@@ -185,6 +191,14 @@ def test_a_coordinate_keeps_its_leading_zeros(crv: str) -> None:
     for name in ("x", "y"):
         with pytest.raises(InvalidKey):
             public_key({**jwk, name: b64url(unb64url(jwk[name])[1:])})
+
+
+def test_a_curve_that_is_not_ours_has_no_name() -> None:
+    """And so no key on it comes in by its JWK."""
+    jwk = public_members(ec.generate_private_key(ec.SECP256K1()).public_key())
+    assert jwk["crv"] == ""
+    with pytest.raises(InvalidKey):
+        public_key(jwk)
 
 
 def test_a_number_is_written_in_its_shortest_form_or_in_so_many_bytes() -> None:
