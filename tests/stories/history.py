@@ -43,6 +43,13 @@ class History:
         assert set(snapshot.entries) <= set(delta.entries)
         return delta.entries
 
+    def alive(self) -> Sequence[Entry]:
+        """All that is dead and not forgotten, as a newcomer is told; it joins what is known."""
+        snapshot = self._ask()
+        assert isinstance(snapshot, Snapshot)
+        self._take(snapshot)
+        return snapshot.entries
+
     def _take(self, message: Message) -> None:
         self.known.apply(message)  # raises InvalidFeed for whatever contradicts what is known
 

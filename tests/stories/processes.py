@@ -15,22 +15,21 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from tests.servers.loopback import free_ports, until
 
 READY_WITHIN = 60.0
 POLITE = 15.0
@@ -44,30 +43,6 @@ def environ(**more: str) -> dict[str, str]:
     """This environment without anything that the programs under test would obey."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("WATCHWORD_", "ORDERS_"))}
     return ours | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"} | more
-
-
-def free_ports(count: int = 1) -> list[int]:
-    """Neighbouring loopback ports on which nobody listens.
-
-    Below those that the kernel gives to outgoing connections: one of them would be taken before it is used.
-    """
-    for _ in range(100):
-        first = random.randrange(15_000, 32_000)
-        ports = list(range(first, first + count))
-        with ExitStack() as stack, suppress(OSError):
-            for port in ports:
-                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return ports
-    raise RuntimeError("no free ports")
-
-
-def until(fact: Callable[[], Any], within: float = 5.0, pause: float = 0.01) -> float:
-    """Wait for a fact; how many seconds it took. AssertionError when it does not come."""
-    start = time.monotonic()
-    while not fact():
-        assert time.monotonic() - start < within, f"not within {within} s: {fact}"
-        time.sleep(pause)
-    return time.monotonic() - start
 
 
 @dataclass
@@ -126,11 +101,17 @@ class Program:
         self.stop(signal.SIGKILL)
 
 
-def start(name: str, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Program:
+def start(
+    name: str,
+    command: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: int = subprocess.PIPE,
+) -> Program:
     """Start a program in a process group of its own. The caller ends it."""
     process = subprocess.Popen(
         command,
-        stdin=subprocess.PIPE,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=dict(env or environ()),

@@ -1,8 +1,9 @@
 """Verifies what it is given, as an API does: `NUMBER API TOKEN` a line on standard input, a verdict a line back.
 
 One JSON object as the argument: `issuer`, `apis` (of each `audience`, `alg`, `client_id`, `secret`), and either
-`refuse_after` (seconds), for `watchword.Verifier` with a cache and a feed of its own, or `other`: then PyJWT on the
-key set, which is fetched again when its `max-age` has passed and not a moment earlier, whatever `kid` comes.
+`refuse_after` (seconds), for `watchword.Verifier` with a cache and a feed of its own (and if need be `leeway`, and by
+how many seconds its clock is `ahead` of this machine's), or `other`: then PyJWT on the key set, which is fetched again
+when its `max-age` has passed and not a moment earlier, whatever `kid` comes.
 
 A verdict is `= NUMBER MOMENT WORD DETAIL`: accepted by the `kid`, refused or undecided for what; MOMENT is of
 `time.monotonic`. Ends with standard input.
@@ -23,6 +24,7 @@ from typing import Any
 import jwt
 
 from watchword import CannotDecide, InvalidToken, Verifier
+from watchword.freshness import Clocks
 
 Verify = Callable[[str], str]
 """From a token to a verdict."""
@@ -31,6 +33,7 @@ Verify = Callable[[str], str]
 def own(settings: Mapping[str, Any], stack: ExitStack) -> Sequence[Verify]:
     """A verifier of ours for each API."""
     refuse = timedelta(seconds=settings["refuse_after"])
+    leeway, ahead = timedelta(seconds=settings.get("leeway", 5)), settings.get("ahead", 0.0)
 
     def one(api: Mapping[str, str]) -> Verify:
         verifier = Verifier(
@@ -39,6 +42,8 @@ def own(settings: Mapping[str, Any], stack: ExitStack) -> Sequence[Verify]:
             credentials=(api["client_id"], api["secret"]),
             stale_after=refuse / 2,
             refuse_after=refuse,
+            leeway=leeway,
+            clocks=Clocks(time.monotonic, lambda: time.time() + ahead),
         )
         stack.enter_context(verifier)
 
