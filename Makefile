@@ -66,7 +66,7 @@ fuzz: $(VENV)/fuzz.stamp
 	$(BIN)/python -m tests.fuzz --self-test
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(ARGS)
 
-# In a copy of its own under .mutants, about half an hour on two cores; ARGS=--again tries only what lived the last time.
+# In a copy of its own under .mutants, about an hour on two cores; ARGS=--again tries only what is new or lived unexplained.
 mutants: $(VENV)/mutants.stamp
 	$(BIN)/python -m tests.mutants $(ARGS)
 

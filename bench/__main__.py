@@ -19,7 +19,7 @@ FOLDER: Final = Path(__file__).parents[1] / "docs" / "benchmarks"
 PAGES: Final = {
     "tokens": ("verify", "sign", "cached", "threads", "footprint", "membership"),
     "issuer": ("token_endpoint", "start"),
-    "databases": ("refresh",),
+    "databases": ("refresh", "durable"),
 }
 SUBJECTS: Final = tuple(subject for subjects in PAGES.values() for subject in subjects)
 """Each is a module here whose `measure` gives its section."""

@@ -29,11 +29,18 @@ def variants(node: Node) -> Iterator[Node]:
         return
     for kind, operator in (*mutation_operators, *_OPERATORS):
         if isinstance(node, kind):
-            yield from (variant for variant in operator(node) if not _is_the_same_to_python(node, variant))
+            yield from (variant for variant in operator(node) if not _teaches_nothing(node, variant))
 
 
-def _is_the_same_to_python(node: Node, variant: Node) -> bool:
-    return _is_the_same_codec(node, variant) or _is_as_false(node, variant)
+def _teaches_nothing(node: Node, variant: Node) -> bool:
+    return _is_the_same_codec(node, variant) or _is_as_false(node, variant) or _is_endless(variant)
+
+
+def _is_endless(variant: Node) -> bool:
+    """A power without its modulus, of numbers of 255 bits: the one that waits for it ends first."""
+    if not isinstance(variant, cst.Call) or not _is_name(variant.func, "pow"):
+        return False
+    return len(variant.args) < 3 or _is_name(variant.args[2].value, "None")
 
 
 def _is_as_false(node: Node, variant: Node) -> bool:

@@ -18,6 +18,7 @@ from watchword_server.adapters.sql.schema import metadata
 from watchword_server.ports import NotPromoted, PromotionStep
 
 STEPS = ("prepare", "copy", "index", "compare", "follow", "cut")
+CRUCIAL = ("copy", "cut")
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +69,9 @@ def test_what_is_counted_goes_on_beyond_what_was_given_out(postgres: Postgres, t
     assert asked(url, lambda connection: connection.fetchval(own)) == last + 1
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=() if step in CRUCIAL else pytest.mark.fault) for step in STEPS]
+)
 def test_what_changes_meanwhile_arrives(postgres: Postgres, tmp_path: Path, step: str) -> None:
     """In every table and at every step: rows that come, change, go, come back under their key, or take another's."""
     path, url = made(tmp_path), postgres.database()
@@ -99,6 +102,9 @@ def _stir(database, number):
     database.execute("UPDATE refresh_tokens SET spent_at = 1 WHERE hash = ?", (bytes([4]) * 32,))
     for table in ("refresh_tokens", "spent", "encrypted_tokens", "audit", "revocations", "outbox", "leases"):
         database.execute(f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} LIMIT 2)")
+    # Below all others, where nobody looks for what is new.
+    for table in ("audit", "revocations", "outbox"):
+        add(database, metadata.tables[table], -number)
     # Back again, behind all others; and under another's key.
     for number in (0, 1):
         add(database, metadata.tables["refresh_tokens"], number)
@@ -123,9 +129,7 @@ def _stir(database, number):
 
 # fmt: off
 ALTERED = (
-    ("index",   "UPDATE users SET name = name || ' ' WHERE sub = 'sub-3'", "users differ"),
-    ("compare", "DELETE FROM spent",                                       "spent differ"),
-    ("compare", "UPDATE refresh_tokens SET spent_at = NULL",               "refresh_tokens differ"),
+    ("compare", "UPDATE users SET name = name || ' ' WHERE sub = 'sub-3'", "users differ"),
     ("cut",     "DELETE FROM encrypted_tokens",                            "encrypted_tokens has 7 rows, and 0"),
 )
 # fmt: on

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from watchword.errors import Gap
+from watchword.errors import Gap, InvalidFeed
 from watchword.jose.b64 import b64url
 from watchword.log import Delta, Entry, Heartbeat, Kind, Snapshot, chain, genesis
-from watchword.revocations import RevocationSet, empty
+from watchword.revocations import Pages, RevocationSet, empty
 
 ISSUER = "https://id.example.com"
 LATE = 10**9
@@ -150,6 +150,25 @@ def test_a_newer_snapshot_of_the_same_log_is_taken() -> None:
     known = knowing(Entry(1, "token", "t", LATE + 1))
     known.apply(snapshot([Entry(2, "session", "i", LATE + 1)], 2, head="later"))
     assert (known.seq, known.head, len(known)) == (2, "later", 2)
+
+
+def test_pages_end_as_the_snapshot_of_their_last_delta() -> None:
+    """Of the same issuer, log, place, time and nonce; and only its own entries are left to be taken in."""
+    entries = [Entry(seq, "token", f"id-{seq}", LATE + 1) for seq in (1, 2, 3)]
+    heads = [b64url(chain(genesis("log"), entries[:upto])) for upto in range(4)]
+    pages = Pages(RevocationSet())
+    pages.take(Snapshot(ISSUER, "log", 2, heads[2], 1, tuple(entries[:2]), "", 0, heads[0]))
+    whole = pages.closed(Delta(ISSUER, "log", 2, heads[2], 3, heads[3], 7, tuple(entries[2:]), "nonce"))
+    assert whole == Snapshot(ISSUER, "log", 3, heads[3], 7, tuple(entries[2:]), "nonce")
+
+
+def test_pages_of_another_log_may_be_as_new_as_what_is_known() -> None:
+    """As a snapshot may: only what is older was left behind."""
+    known = knowing(Entry(1, "token", "t", LATE + 1))
+    for time in (LATE * 1000, LATE * 1000 + 1):
+        Pages(known).take(Snapshot(ISSUER, "other", 1, "head", time, (), "", 0, b64url(genesis("other"))))
+    with pytest.raises(InvalidFeed, match="left behind"):
+        Pages(known).take(Snapshot(ISSUER, "other", 1, "head", LATE * 1000 - 1, (), "", 0, b64url(genesis("other"))))
 
 
 def test_what_was_forgotten_does_not_come_back_with_an_overlap() -> None:

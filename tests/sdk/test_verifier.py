@@ -127,6 +127,7 @@ def test_the_cache_keeps_two_generations(issuer: Issuer) -> None:
         ({"credentials": ("a", "")}, "credentials"),
         ({"stale_after": timedelta(seconds=60)}, "stale_after"),
         ({"stale_after": timedelta(0)}, "stale_after"),
+        ({"refuse_after": timedelta(days=1, seconds=1)}, "refuse_after"),
     ],
 )
 def test_wrong_settings_are_said_at_once(settings: dict[str, object], reason: str) -> None:

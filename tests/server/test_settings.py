@@ -336,3 +336,27 @@ def test_what_a_developers_shell_says_to_the_tests_is_no_setting(tmp_path: Path)
     tests = {"WATCHWORD_VECTORS": "/v", "WATCHWORD_FACTS": "/f", "WATCHWORD_TEST_ROUNDS": "9"}
     environ = {"WATCHWORD_ISSUER": "http://localhost:8000", **tests}
     assert load(None, {"data": tmp_path}, environ).issuer == "http://localhost:8000"
+
+
+GOOD_DATABASES = (
+    "postgresql://user:password@host/name",
+    "postgres://user:p%40ss@10.0.0.1:5433/name?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+    "postgresql://user:password@one:5432,two:5432/name",
+    "postgresql:///name?host=/run/postgresql",
+)
+
+
+@pytest.mark.parametrize("url", GOOD_DATABASES)
+def test_a_database_is_a_url(url: str) -> None:
+    """It is a secret, since a password stands in it."""
+    found = given(ISSUER=ISSUER, DATABASE=url).database
+    assert found is not None
+    assert found.reveal() == url
+    assert url not in repr(found)
+
+
+@pytest.mark.parametrize("url", ["host/name", "mysql://u:secret@h/n", "postgresql://u:secret@h", "postgresql://u:se cret@h/n"])
+def test_what_names_no_database_is_refused_without_repeating_it(url: str) -> None:
+    """What is wrong with it may be its password."""
+    sentence = refused(ISSUER=ISSUER, DATABASE=url)
+    assert sentence == "setting database: must be a URL such as postgresql://user:password@host/name"

@@ -78,7 +78,7 @@ def _add(database: sqlite3.Connection, wanted: Iterator[Record]) -> None:
     while some := list(islice(wanted, AT_ONCE)):
         insert = statements[type(some[0]).__name__]
         connections.begin(database)
-        database.executemany(insert.text, [insert.bind(**records.row(record)) for record in some])
+        database.executemany(insert.text, [records.row(record) for record in some])
         database.execute("COMMIT")
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.postgres import Postgres
+from tests.servers.postgres import Postgres, server
 from tests.stories.history import History
-from tests.stories.moving import node, promotion, stages, status
+from tests.stories.moving import measured, node, promotion, stages, status
 from tests.stories.processes import Client, Program, Site, deployment, free_ports, until
 from tests.stories.refresher import Refresher
 from tests.stories.seeding import fill
@@ -157,6 +157,19 @@ def _kill_at(promote: Program, aim: str, after: float) -> None:
 def _must_be_served(client: Refresher) -> None:
     moment = time.monotonic()
     until(lambda: client.good_since(moment), within=10)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_a_hundred_thousand_people_move(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With 200,000 sessions, while clients refresh: none is refused, and the pause is as short as with few."""
+    with server() as own:
+        found = measured(tmp_path, own.database(), users=100_000, sessions=200_000, within=1500)
+    with capsys.disabled():
+        print(f"\n  {found}")
+    assert found.rows > 700_000
+    assert found.pause < PAUSE
+    assert not found.refused
 
 
 def _stage(site: Site) -> str | None:

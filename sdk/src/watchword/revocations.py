@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from heapq import heappop, heappush
 from typing import Final
 
@@ -122,11 +122,10 @@ class RevocationSet:
     def __len__(self) -> int:
         return sum(map(len, self._until.values()))
 
-    def add(self, entries: Iterable[Entry]) -> None:
+    def add(self, entries: Collection[Entry]) -> None:
         """Add entries that the issuer has signed: what they hit is dead from now on, wherever the log stands."""
-        rooms, added = self._rooms, False
+        rooms = self._rooms
         for entry in entries:  # a million of them at the start of an API: every lookup in here can be felt
-            added = True
             kind, name, until = entry.kind, entry.id, entry.until
             if kind == "issuer":
                 self._issuer = max(self._issuer, entry.seq)
@@ -141,7 +140,7 @@ class RevocationSet:
                 else:
                     due[until] = [name]
                     heappush(self._times, (until, kind))
-        if added:
+        if entries:
             self.mark = object()  # after the entries: who reads the old mark asks before they are there
 
     def _take_snapshot(self, snapshot: Snapshot) -> None:
@@ -164,7 +163,7 @@ class RevocationSet:
             return  # everything in it is known; a late duplicate is harmless
         if self._head_at(delta) != self.head:
             raise InvalidFeed("delta of a log that forked")
-        self.add(entry for entry in delta.entries if entry.seq > self.seq)
+        self.add([entry for entry in delta.entries if entry.seq > self.seq])
         self.seq, self.head = delta.seq, delta.head
 
     def _head_at(self, delta: Delta) -> str:

@@ -40,6 +40,8 @@ KEYS_WITHIN: Final = 2.0
 """Seconds for which a token of an unknown key waits for the key set."""
 CLOSED_WITHIN: Final = 1.0
 """Seconds for which `close` waits for connections to end."""
+LONGEST_IGNORANCE: Final = timedelta(days=1)
+"""The longest `refuse_after`: an issuer keeps no lease for longer (docs/feed.md)."""
 GENERATION: Final = 10_000
 """Tokens in each of the cache's two generations."""
 
@@ -98,6 +100,8 @@ class Verifier:
             return
         if not timedelta(0) < stale_after < refuse_after:
             raise Misconfigured("stale_after must be more than nothing and less than refuse_after")
+        if refuse_after > LONGEST_IGNORANCE:
+            raise Misconfigured("refuse_after is at most a day: for so long nobody could say where a token is dead")
         following = Following(
             Trust(policy, decryption),
             _checked(credentials),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 
 import msgspec
@@ -15,11 +16,13 @@ import pytest
 
 from tests.stories.processes import environ, free_ports
 from watchword_server.adapters.sql.compile import DIALECTS, document
+from watchword_server.adapters.sql.records import RECORDS
 from watchword_server.adapters.sql.sqlite.store import open_store
 from watchword_server.adapters.sql.statements import Sql, Statements, load, path
 
 URL = "http://localhost:8000"
 STRANGERS = ("sqlalchemy", "alembic")
+DRIVER = "asyncpg"
 
 
 @pytest.mark.parametrize("name", DIALECTS)
@@ -34,6 +37,15 @@ def test_the_database_understands_every_statement(tmp_path: Path):
     with closing(sqlite3.connect(tmp_path / "watchword.db")) as connection:
         for sql in every(load("sqlite")):
             connection.execute(f"EXPLAIN {sql.text}", [None] * len(sql.order))
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_an_insert_takes_a_record_as_it_is(name: str):
+    """Its parameters are the fields, in their order: rows are made by position."""
+    add = load(name).commands.add
+    assert {kind.__name__ for kind in RECORDS} == set(add)
+    for kind in RECORDS:
+        assert add[kind.__name__].order == tuple(field.name for field in fields(kind))
 
 
 @pytest.mark.parametrize(
@@ -80,6 +92,16 @@ def test_a_new_database_is_seen_to_need_them(tmp_path: Path):
     assert strangers(imports) == set(STRANGERS)
 
 
+def test_postgresql_is_seen_to_need_its_driver(tmp_path: Path):
+    """Else nothing would have shown that SQLite does without."""
+    url = "postgresql://nobody:nothing@127.0.0.1:1/none"
+    ran = watchword({**environ(), "WATCHWORD_ISSUER": URL, "WATCHWORD_DATABASE": url}, "key", "list")
+    _, imports = ran.communicate(timeout=30)
+    assert ran.returncode == 5
+    assert strangers(imports) == {DRIVER}
+    assert "nothing" not in imports
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> dict[str, str]:
     """The environment of a deployment whose database is up to date."""
@@ -98,7 +120,7 @@ def strangers(said: str) -> set[str]:
     """Which of the two packages were imported."""
     lines = [line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")]
     assert "watchword_server.main" in lines
-    return {name for name in STRANGERS if name in lines}
+    return {name for name in (*STRANGERS, DRIVER) if name in lines}
 
 
 def every(part: object) -> Iterator[Sql]:

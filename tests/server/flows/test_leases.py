@@ -13,7 +13,7 @@ import pytest
 from tests.server.flows.house import AUDIENCE, NOW, OTHER_AUDIENCE, House
 from watchword_server.changes import Revoke
 from watchword_server.flows import leases as module
-from watchword_server.flows.leases import AHEAD, LEEWAY, LIMIT, PATIENCE, Register, Verifier
+from watchword_server.flows.leases import AHEAD, LEEWAY, LIMIT, PATIENCE, Register, Tenant, Verifier
 from watchword_server.ports import Lease, Leases, Unavailable
 from watchword_server.protocol.errors import InvalidRequest, TooManyVerifiers
 
@@ -80,6 +80,15 @@ async def node(house: House) -> AsyncIterator[Node]:
 
 
 @contextmanager
+def listening(tenant: Tenant) -> Iterator[None]:
+    """A stream that is open."""
+    end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    tenant.listen(end)
+    yield
+    end.set_result(None)
+
+
+@contextmanager
 def locked(house: House) -> Iterator[None]:
     """The database, held by another writer."""
     with closing(sqlite3.connect(house.data / "watchword.db", isolation_level=None)) as other:
@@ -140,7 +149,7 @@ async def test_who_is_on_record_is_served_while_nothing_can_be_written(
     async with node(house) as one:
         tenant = await one.register.hold(AUDIENCE, VERIFIER)
         one.clock.now = NOW + 100
-        with locked(house), tenant.listening():
+        with locked(house), listening(tenant):
             for _ in range(2):
                 async with asyncio.timeout(PATIENCE + 5):
                     await tenant.cover((NOW + 100) * 1000)
@@ -148,7 +157,7 @@ async def test_who_is_on_record_is_served_while_nothing_can_be_written(
             async with asyncio.timeout(PATIENCE / 2):
                 await tenant.cover((NOW + 100) * 1000)
             await one.register.hold(AUDIENCE, VERIFIER)
-        with tenant.listening():
+        with listening(tenant):
             await until(lambda: "leases can be renewed again" in caplog.text)
         assert (await one.find()).until >= NOW + 100 + REACH
     assert caplog.text.count("leases cannot be renewed") == 1
@@ -158,7 +167,7 @@ async def test_the_lease_of_who_listens_is_renewed(house: House) -> None:
     """In time, and no longer than it listens."""
     async with node(house) as one:
         tenant = await one.register.hold(AUDIENCE, VERIFIER)
-        with tenant.listening(), tenant.listening():
+        with listening(tenant), listening(tenant):
             one.clock.now = NOW + AHEAD / 2 + 1
             async with asyncio.timeout(5):
                 while (await one.find()).until <= NOW + AHEAD + REACH:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from watchword_server.people.values import Session, User
 from watchword_server.protocol.errors import InvalidGrant, RefreshReused, UnauthorizedClient
@@ -94,3 +97,10 @@ def test_only_who_shows_the_spent_token_reads_its_successor():
     with pytest.raises(InvalidGrant):
         unsealed(blob, spelled(b"c" * 32))
     assert kept(spent) != kept(spent[:-1])
+
+
+def test_a_successor_is_sealed_under_a_key_by_hkdf():
+    """One block of RFC 5869 with SHA-256 and no salt, as another implementation computes it."""
+    spent, successor, nonce = spelled(b"a" * 32), spelled(b"b" * 32), b"n" * 12
+    key = HKDF(SHA256(), 32, salt=None, info=b"watchword refresh successor").derive(spent.encode())
+    assert AESGCM(key).decrypt(nonce, sealed(successor, spent, nonce)[12:], kept(spent)) == successor.encode()

@@ -31,7 +31,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def own(alone: Served) -> Served:
-    """Where nobody is on record yet: every test brings processes of its own."""
+    """Where nobody is on record yet: every test brings processes of its own, and who hung up is renewed no more."""
     with closing(sqlite3.connect(alone.data / "watchword.db", timeout=10)) as database, database:
         database.execute("DELETE FROM leases")
     return alone

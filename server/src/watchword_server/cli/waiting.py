@@ -27,7 +27,6 @@ NOBODY = (
 UNREAD = "Revoked; but the database could not be read since, so who knows of it cannot be told."
 
 
-
 def _a_number(seconds: float | None) -> float | None:
     if seconds is not None and isnan(seconds):  # neither below nor above any bound
         raise typer.BadParameter("this is no number")

@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Final
 
@@ -65,11 +66,9 @@ class Tenant:
         """See that its lease outlives a message that was signed at `time` (milliseconds), before that is sent."""
         await self.register.cover(self, time / 1000)
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Have the lease renewed meanwhile, again and again."""
-        with self.register.listening((self.audience, self.verifier.id)):
-            yield
+    def listen(self, end: asyncio.Future[None]) -> None:
+        """Have the lease renewed, again and again, until that is done."""
+        self.register.listen((self.audience, self.verifier.id), end)
 
 
 class Register:
@@ -143,16 +142,10 @@ class Register:
         self._put(replace(lease, log=log, seq=seq, acknowledged_at=now, heard_at=now))
         await self._durable()
 
-    @contextmanager
-    def listening(self, key: Key) -> Iterator[None]:
-        """Renew the lease, again and again."""
+    def listen(self, key: Key, end: asyncio.Future[None]) -> None:
+        """Renew the lease, again and again, until that is done."""
         self._listening[key] += 1
-        try:
-            yield
-        finally:
-            self._listening[key] -= 1
-            if not self._listening[key]:
-                del self._listening[key]
+        end.add_done_callback(partial(self._listened, key))
 
     async def run(self) -> None:
         """Write what is due, and renew the leases of those who listen. Runs until cancelled."""
@@ -165,6 +158,11 @@ class Register:
             self._look_around()
             if self._due:
                 await self._write()
+
+    def _listened(self, key: Key, _: object) -> None:
+        self._listening[key] -= 1
+        if not self._listening[key]:
+            del self._listening[key]
 
     def _has(self, log: str, seq: int) -> bool:
         """Whether this node knows by itself that the log has it."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -132,13 +131,14 @@ class Stream:
         """Send them as they come; ends with the feed, and a goodbye, with the reader, or a database that fails."""
         await send({"type": "http.response.start", "status": 200, "headers": [*_STREAM]})
         hangup = asyncio.create_task(_hangup(receive))
+        if self.verifier is not None:
+            self.verifier.listen(hangup)
         try:
-            with self.verifier.listening() if self.verifier else nullcontext():
-                await self._push(send, self.first, b"retry: %d\n\n" % RETRY)
-                async for event in self.events:
-                    if hangup.done():
-                        return
-                    await self._push(send, event)
+            await self._push(send, self.first, b"retry: %d\n\n" % RETRY)
+            async for event in self.events:
+                if hangup.done():
+                    return
+                await self._push(send, event)
             await _push(send, GOODBYE)
         except (Unavailable, TimeoutError) as error:
             logger.info("stream cut off", extra={"reason": f"{type(error).__name__}: {error}"})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ from watchword_server.web.express import Express
 
 BACKLOG: Final = 2048
 """Connections that may wait to be accepted."""
+FILES: Final = 65_536
+"""Connections and files that a node may hold at once, where the system lets it: every verifier keeps one open."""
 GRACE: Final = 10
 """Seconds that running requests have to end when the server stops."""
 LINGER: Final = 0.5
@@ -74,6 +77,7 @@ async def serve(
     have gone, or after LINGER, there are no new connections, and the rest has GRACE. A second signal ends the rest
     at once. Raises Unavailable for a certificate that cannot be used.
     """
+    _open_more_files()
     server = uvicorn.Server(_loaded(_config(app, express, certificate), certificate))
     loop = asyncio.get_running_loop()
     ending: list[asyncio.Task[None]] = []
@@ -106,6 +110,15 @@ async def serve(
         ready()
     await serving
     await asyncio.gather(*ending)
+
+
+def _open_more_files() -> None:
+    """The usual limit of 1,024 would end at some 900 verifiers."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _loaded(config: uvicorn.Config, certificate: Certificate | None) -> uvicorn.Config:

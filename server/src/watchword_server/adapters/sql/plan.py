@@ -118,7 +118,7 @@ def _steps(c: Commands[Sql], change: Change) -> tuple[Step, ...]:
     """The statements of one change; those that `must` find their row make a Conflict when they do not."""
     match change:
         case Add(record):
-            return (c.add[type(record).__name__].step(**row(record)),)
+            return (Step(c.add[type(record).__name__].text, row(record), must=False),)
         case Spend():
             return (_spend(c, change),)
         case Unrevoked(rev, sub, client_id, sid):

@@ -25,8 +25,9 @@ Compound = tuple[str, ...] | frozenset[str] | Mapping[str, tuple[str, ...]] | Ma
 
 RECORDS: Final = (User, Session, Client, Api, Grant, RefreshToken, EncryptedToken, StoredKey)
 
-_FIELDS: Final = {kind: tuple(field.name for field in fields(kind)) for kind in RECORDS}
-_READ: Final = {kind: attrgetter(*names) for kind, names in _FIELDS.items()}
+_READ: Final = {kind: attrgetter(*(field.name for field in fields(kind))) for kind in RECORDS}
+_PLAIN: Final = frozenset((str, bytes, int, bool, type(None)))
+"""What is kept as it is; by its exact type, since this is on the path of every token."""
 
 _write = msgspec.json.Encoder(order="deterministic").encode
 _strings = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -36,16 +37,9 @@ _encryption = msgspec.json.Decoder(Encryption).decode
 _facts = msgspec.json.Decoder(dict[str, str | int]).decode
 
 
-def row(record: Record) -> dict[str, Value]:
-    """A record's columns."""
-    kind = type(record)
-    return dict(zip(_FIELDS[kind], map(_column, _READ[kind](record)), strict=True))
-
-
-def _column(value: Value | Compound) -> Value:
-    if isinstance(value, tuple | frozenset | Mapping | Encryption):
-        return text(value)
-    return value
+def row(record: Record) -> tuple[Value, ...]:
+    """A record's columns, in the order of its fields: that of its insert's parameters."""
+    return tuple([value if type(value) in _PLAIN else text(value) for value in _READ[type(record)](record)])
 
 
 def text(value: Compound) -> str:

@@ -28,6 +28,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from typing import Final
 
 import asyncpg
@@ -187,8 +188,13 @@ class Batch:
             move = self.commands.move_head
             values = move.bind(seq=self.head.seq, chain=self.head.chain, state=self.head.state)
             await self.connection.execute(move.text, *values)
-        if self._audit:
-            await self.connection.executemany(self.commands.audit[1].text, self._audit)
+        start = 0
+        for size, insert in sorted(self.commands.audit.items(), reverse=True):
+            starts = range(start, len(self._audit) - size + 1, size)
+            rows = [tuple(chain.from_iterable(self._audit[at : at + size])) for at in starts]
+            start += size * len(rows)
+            if rows:
+                await self.connection.executemany(insert.text, rows)
 
     async def _append(self) -> None:
         """Write the entries that wait; whoever asks the log now finds them."""
