@@ -355,7 +355,10 @@ def test_a_database_is_a_url(url: str) -> None:
     assert url not in repr(found)
 
 
-@pytest.mark.parametrize("url", ["host/name", "mysql://u:secret@h/n", "postgresql://u:secret@h", "postgresql://u:se cret@h/n"])
+BAD_DATABASES = ("host/name", "mysql://u:secret@h/n", "postgresql://u:secret@h", "postgresql://u:se cret@h/n")
+
+
+@pytest.mark.parametrize("url", BAD_DATABASES)
 def test_what_names_no_database_is_refused_without_repeating_it(url: str) -> None:
     """What is wrong with it may be its password."""
     sentence = refused(ISSUER=ISSUER, DATABASE=url)

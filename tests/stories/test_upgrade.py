@@ -10,7 +10,7 @@ import asyncpg
 import httpx2
 import pytest
 
-from tests.stories.processes import TETHER, Program, Site, bearer, deployment, free_ports, start, until
+from tests.stories.processes import Program, Site, bearer, deployment, free_ports, start, until
 from watchword_server.adapters.sql.postgres import upgrade
 
 pytestmark = pytest.mark.fault

@@ -52,7 +52,7 @@ async def sign_in(issuer: Issuer, ask: SignIn, caller: Caller, now: float) -> Si
 
     Wrong password, unknown user and disabled user are one refusal, in text and in time: the hash always runs.
     """
-    # `rev` is read before anything else: whatever is revoked from here on, while the hash takes its time, is a Conflict.
+    # `rev` is read before anything else: whatever is revoked from here on, while the hash takes long, is a Conflict.
     head = await issuer.stores.log.head()
     client = await first_party(issuer, ask.credentials, ask.origin)
     audience, scope = target(client, ask.scope, ask.resource)
