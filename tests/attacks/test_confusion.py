@@ -21,7 +21,7 @@ from watchword.jose.b64 import unb64url
 from watchword.jose.jwe import DecryptionKey, encrypt, encryption_key
 from watchword.jose.jwk import SigningKey, key_set
 from watchword.jose.kinds import Kind
-from watchword.log import type_of, unseal
+from watchword.log import is_page, type_of, unseal
 from watchword_server.main import load_settings, open_issuer
 
 USES: Final = ("token", "feed")
@@ -77,8 +77,11 @@ def acceptors(server: Served, model: Model) -> Iterator[list[Acceptor]]:
         return False
 
     def unseals(kind: Kind, token: str) -> bool:
+        """As a reader takes it that did not ask for pages: those have the claims of a delta, on purpose, and only
+        `Pages` reads them, which takes nothing from one but what is dead."""
         with suppress(InvalidFeed):
-            return type_of(type(unseal(token.encode(), feed_keys, server.issuer))) is kind
+            message = unseal(token.encode(), feed_keys, server.issuer)
+            return type_of(type(message)) is kind and not is_page(message)
         return False
 
     def introspects(token: str) -> bool:

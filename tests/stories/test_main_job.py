@@ -94,6 +94,9 @@ def enable_client(site: Site, victim: Victim) -> None:
     site.cli("client", "enable", victim.client.client_id)
 
 
+ACK = "/revocations/ack"
+
+
 def nothing(site: Site, victim: Victim) -> None:
     """No preparation, no repair."""
 
@@ -130,7 +133,7 @@ def test_what_is_taken_back_is_refused_within_a_second(
 
     The issuer meanwhile counts not one request per API call: verification is local.
     """
-    delays, calls, asked = [], 0, 0
+    delays, calls, asked, acknowledged = [], 0, 0, 0
     for _ in range(ROUNDS):
         victim = _sign_in(site, cast.victim, cast.app)
         bystander = site.sign_in(cast.bystander, cast.other)["access_token"]
@@ -146,6 +149,8 @@ def test_what_is_taken_back_is_refused_within_a_second(
     assert max(delays) <= PROMISE
     # Each event is one request at most, and a verifier renews its anchor once a minute or so.
     assert asked <= 2 * ROUNDS < calls
+    # What was applied is acknowledged: the event, and what a round does and undoes around it.
+    assert acknowledged <= 3 * ROUNDS
     with capsys.disabled():
         print(f"\n  {event:<20} {_figures(delays)}; {calls} API calls, {asked} requests at the issuer")
 

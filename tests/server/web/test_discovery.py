@@ -28,6 +28,7 @@ MEMBERS = {
     "watchword_session_endpoint": "/session",
     "watchword_revocations_endpoint": "/revocations",
     "watchword_revocations_stream_endpoint": "/revocations/stream",
+    "watchword_revocations_ack_endpoint": "/revocations/ack",
     "watchword_revocations_jwks_uri": "/revocations/jwks.json",
 }
 
