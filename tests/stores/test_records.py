@@ -23,8 +23,9 @@ from tests.stores.people_and_programs import (
     TOKEN,
     USER,
 )
-from watchword_server.changes import Add, EndSession, RetireKey
+from watchword_server.changes import Add, EndSession, RetireKey, SetClientDisabled, Spend
 from watchword_server.ports import Conflict
+from watchword_server.protocol.grants.refresh_token import Found
 
 
 async def test_every_record_comes_back_as_it_was_saved(stores):
@@ -156,3 +157,33 @@ async def test_text_that_no_database_can_keep_is_refused_at_once(stores):
     with pytest.raises(ValueError, match="surrogates"):
         await stores.journal.save(Add(replace(USER, name="\ud800")))
     assert list(await stores.audit.latest(9)) == []
+
+
+async def test_a_refresh_token_comes_with_all_that_it_leads_to(stores):
+    """Its successor, grant, session and user, each as it is by itself; and nothing where there is nothing."""
+    assert await stores.refresh_tokens.family(TOKEN.hash) == Found(None, None, None, None, None)
+    await stores.journal.save(*EVERYTHING)
+    assert await stores.refresh_tokens.family(TOKEN.hash) == Found(TOKEN, None, GRANT, SESSION, USER)
+    successor = replace(TOKEN, hash=b"i" * 32)
+    await stores.journal.save(Spend(TOKEN.hash, NOW, successor.hash, b"sealed"), Add(successor))
+    spent = replace(TOKEN, spent_at=NOW, successor_hash=successor.hash, sealed_successor=b"sealed")
+    assert await stores.refresh_tokens.family(TOKEN.hash) == Found(spent, successor, GRANT, SESSION, USER)
+    alone = replace(GRANT, gid="gid-2", sid=None, sub="nobody")
+    await stores.journal.save(Add(alone), Add(replace(TOKEN, hash=b"j" * 32, gid="gid-2")))
+    found = await stores.refresh_tokens.family(b"j" * 32)
+    assert (found.grant, found.session, found.user) == (alone, None, None)
+
+
+async def test_a_record_is_as_of_the_head_that_its_reader_has(database, store):
+    """Never older than that head; with a later one it is read anew."""
+    stores = store.stores
+    await stores.journal.save(*EVERYTHING)
+    before = await stores.log.head()
+    assert await stores.clients.find(CLIENT.client_id, before) == CLIENT
+    other = database.open()
+    await other.stores.journal.save(SetClientDisabled(CLIENT.client_id, 7))
+    await other.close()
+    after = await stores.log.head()
+    assert after.state > before.state
+    assert await stores.clients.find(CLIENT.client_id, after) == replace(CLIENT, disabled_at=7)
+    assert await stores.clients.find(CLIENT.client_id) == replace(CLIENT, disabled_at=7)

@@ -167,7 +167,7 @@ async def test_a_reader_cannot_write_and_no_session_hangs_for_ever(made):
     await reader.close()
     writer = await connections.writer(made)
     names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_isolation")
-    assert [await writer.fetchval(f"SHOW {name}") for name in names] == ["3s", "2s", "1s", "read committed"]
+    assert [await writer.fetchval(f"SHOW {name}") for name in names] == ["3s", "3s", "1500ms", "read committed"]
     await writer.close()
 
 

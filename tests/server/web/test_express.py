@@ -142,3 +142,29 @@ def test_a_locked_database_is_a_503_in_the_lane_too(own: Served) -> None:
     assert {answer.json()["error"] for answer in answers} == {"temporarily_unavailable"}
     assert all(int(answer.headers["retry-after"]) > 0 and answer.headers["x-request-id"] for answer in answers)
     assert ask(own).status_code == 200
+
+
+REFUSED = (
+    b"refresh_token=wwr_unknown",
+    b"refresh_token=",
+    b"refresh_token=a&refresh_token=b",
+    b"refresh_token=%ff",
+    b"client_id=another&refresh_token=x",
+    b"client_secret=x&refresh_token=x",
+    b"scope=",
+)
+
+
+@pytest.mark.parametrize("rest", REFUSED)
+@pytest.mark.parametrize("right", [True, False], ids=["right secret", "wrong secret"])
+def test_a_refresh_is_refused_by_the_lane_as_by_the_door(own: Served, rest: bytes, right: bool) -> None:
+    """Only where the grant type stands first does the lane take it; the answers are the same, header by header."""
+    client = own.known.machine if right else (own.known.machine[0], "wrong")
+    forms = (b"grant_type=refresh_token&" + rest, rest + b"&grant_type=refresh_token")
+    lane, door = (own.http.post("/token", content=form, headers=FORM, auth=client) for form in forms)
+    assert lane.status_code in (400, 401)
+    assert (lane.status_code, lane.content) == (door.status_code, door.content)
+    different = {"x-request-id", "date"}
+    assert {name: value for name, value in lane.headers.items() if name not in different} == {
+        name: value for name, value in door.headers.items() if name not in different
+    }

@@ -27,6 +27,17 @@ FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Internal
 """Whatever can happen to a connection, TimeoutError included."""
 
 
+_PASSING: Final = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Manners:
     """How a session behaves. Times are milliseconds, and kept by the server: it outlives a client that froze."""
@@ -51,7 +62,8 @@ class Manners:
 
 
 READER: Final = Manners(reads_only=True, statement=10_000, lock=2_000, idle=10_000)
-WRITER: Final = Manners(reads_only=False, statement=3_000, lock=2_000, idle=1_000)
+# Who froze with a lock loses it before those who wait for it give up.
+WRITER: Final = Manners(reads_only=False, statement=3_000, lock=3_000, idle=1_500)
 LISTENER: Final = Manners(reads_only=True, statement=2_000, lock=2_000, idle=2_000)
 MIGRATION: Final = Manners(reads_only=False, statement=0, lock=10_000, idle=60_000)
 
@@ -107,6 +119,10 @@ def taken(error: BaseException) -> bool:
     return isinstance(error, asyncpg.UniqueViolationError | asyncpg.ForeignKeyViolationError)
 
 
-def crossed(error: BaseException) -> bool:
-    """Whether two transactions stood in each other's way, so that the same may be tried again at once."""
-    return isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError)
+def passing(error: BaseException) -> bool:
+    """Whether the same may be tried again at once: two transactions crossed, or the connection ended.
+
+    What the driver calls a wrong use of the connection is its end, too: the server has said so while we said nothing,
+    as to who is silent for too long in a transaction.
+    """
+    return isinstance(error, _PASSING)

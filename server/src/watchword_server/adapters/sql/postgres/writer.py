@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from watchword_server.adapters.sql.journal import BATCH, WAITING, Done
 from watchword_server.adapters.sql.plan import Plan
-from watchword_server.adapters.sql.postgres.connections import FAULTS, Connection, crossed, reason
+from watchword_server.adapters.sql.postgres.connections import FAULTS, Connection, passing, reason
 from watchword_server.adapters.sql.postgres.transaction import Batch, Outcome, commit
 from watchword_server.adapters.sql.postgres.values import check
 from watchword_server.adapters.sql.statements import Commands, Sql
@@ -26,7 +26,7 @@ from watchword_server.ports import Unavailable
 PATIENCE: Final = 4.0
 """Seconds for a batch, from its first statement to its commit."""
 TRIES: Final = 3
-"""Of a batch that other nodes' transactions crossed, or whose connection had ended before it began."""
+"""Of a batch that other nodes' transactions crossed, or whose connection ended before its COMMIT was sent."""
 
 logger = logging.getLogger(__name__)
 
@@ -108,16 +108,14 @@ class Writer:
 
     async def _committed(self, plans: Sequence[Plan]) -> Sequence[Outcome]:
         for left in reversed(range(TRIES)):
-            fresh = self._connection is None or self._connection.is_closed()
             connection = await self._connected()
             batch = Batch(connection, self._commands)
             try:
                 outcomes = await batch.run(plans)
             except FAULTS as error:
                 # Its COMMIT was never sent, so nothing of it is there or will be.
-                ended = not fresh and connection.is_closed()
                 self._drop()
-                if not left or not (ended or crossed(error)):
+                if not left or not passing(error):
                     raise
                 continue
             await self._commit(connection, batch.head is not None)
