@@ -383,16 +383,23 @@ def refusal_times(tokens: dict[str, str], rounds: int) -> dict[str, float]:
 def test_a_bad_encrypted_key_takes_as_long_as_a_bad_tag(private: DecryptionKey) -> None:
     """No early exit after a failed unwrap: the ciphertext, here a large one, is gone through all the same.
 
-    What it takes to read so long a token is left out of both: that of one whose tag is too short.
+    What it takes to read so long a token is left out of both: that of one whose tag is too short. An early exit would
+    take a tenth at every attempt; others on the machine disturb one, hardly five.
     """
     some = parts(sealed(private, bytes(2 << 20), "A256CBC-HS512"))
     tokens = {
         name: joined(*some[:at], bytes((some[at][0] ^ 1,)) + some[at][1:], *some[at + 1 :])
         for name, at in (("encrypted_key", 1), ("tag", 4))
     }
-    times = refusal_times({**tokens, "reading": joined(*some[:4], some[4][1:])}, 9)
-    early, late = (times[name] - times["reading"] for name in ("encrypted_key", "tag"))
-    assert 0.5 < early / late < 2, times
+    tokens["reading"] = joined(*some[:4], some[4][1:])
+    seen = []
+    for _ in range(5):
+        times = refusal_times(tokens, 5)
+        early, late = (times[name] - times["reading"] for name in ("encrypted_key", "tag"))
+        seen.append(early / late)
+        if 0.5 < seen[-1] < 2:
+            return
+    pytest.fail(f"the refusal of a bad encrypted key takes {seen} times that of a bad tag")
 
 
 def test_the_limit_is_the_callers() -> None:
