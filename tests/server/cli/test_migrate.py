@@ -12,6 +12,8 @@ from watchword_server.adapters.sql.upgrade import REVISION
 
 Run = Callable[..., Ran]
 
+pytestmark = pytest.mark.fault  # commands and servers as processes: too long for the common loop
+
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def run(request, tmp_path: Path) -> Run:
