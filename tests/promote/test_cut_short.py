@@ -104,7 +104,6 @@ def test_a_killed_promotion_is_run_again(
 @pytest.mark.parametrize(
     ("when", "step"), [("after", "Destination.fill"), ("after", "Origin.cut"), ("after", "Origin.completing")]
 )
-@pytest.mark.fault
 def test_a_killed_promotion_is_taken_back(postgres: Postgres, tmp_path: Path, when: str, step: str) -> None:
     """`--undo` gives the file back as it was; and nobody can complete the copy after that."""
     path, url = made(tmp_path), postgres.database()
@@ -139,9 +138,7 @@ def test_in_doubt_only_the_same_database_can_tell(postgres: Postgres, tmp_path: 
     assert not in_postgres(other)
 
 
-@pytest.mark.parametrize(
-    "step", [*(pytest.param(step, marks=pytest.mark.fault) for step in ("prepare", "copy", "compare", "follow")), "cut"]
-)
+@pytest.mark.parametrize("step", ["prepare", "copy", "compare", "follow", "cut"])
 def test_a_failed_promotion_leaves_the_file_in_use(postgres: Postgres, tmp_path: Path, step: str) -> None:
     """Whatever fails, at whatever step: by itself it takes back all that it did to the file."""
     path, url = made(tmp_path), postgres.database()
@@ -159,7 +156,6 @@ def test_a_failed_promotion_leaves_the_file_in_use(postgres: Postgres, tmp_path:
     assert not differences(in_sqlite(path), in_postgres(url))
 
 
-@pytest.mark.fault
 @pytest.mark.parametrize("step", ["copy", "compare", "cut"])
 def test_a_lost_postgres_leaves_the_file_in_use(tmp_path: Path, step: str) -> None:
     """PostgreSQL dies by SIGKILL: a sentence, and the file is in use. Started again, it takes everything."""
@@ -197,7 +193,6 @@ def test_a_promotion_that_froze_cannot_complete_what_was_taken_back(postgres: Po
         asyncio.run(open_target(url))
 
 
-@pytest.mark.fault
 def test_a_promotion_that_froze_cannot_complete_beside_another(postgres: Postgres, tmp_path: Path) -> None:
     """Its cut was taken back, and another promotion has made one of its own: that is not the one it needs."""
     path, url, other = made(tmp_path), postgres.database(), postgres.database()
@@ -226,7 +221,6 @@ def _undo_beside(path: Path, url: str) -> None:
     subprocess.run([sys.executable, "-c", program, str(path), url], cwd=ROOT, check=True, timeout=60)
 
 
-@pytest.mark.fault
 def test_two_at_once_do_not_mix(postgres: Postgres, tmp_path: Path) -> None:
     """The second is refused, and the first goes on."""
     path, url = made(tmp_path), postgres.database()
@@ -248,7 +242,6 @@ def test_two_at_once_do_not_mix(postgres: Postgres, tmp_path: Path) -> None:
     assert not differences(in_sqlite(path), in_postgres(url))
 
 
-@pytest.mark.fault
 def test_a_vacuum_meanwhile_is_noticed(postgres: Postgres, tmp_path: Path) -> None:
     """It may move rows to where they were read already: better to begin anew."""
     path, url = made(tmp_path), postgres.database()
