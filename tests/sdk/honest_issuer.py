@@ -240,6 +240,7 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
                 self.json(200, issuer.metadata())
             elif path == "/jwks.json":
                 self.json(200, {"keys": issuer.published})
+                issuer.counts["key set answered"] += 1
             elif path == "/revocations/jwks.json":
                 self.json(200, {"keys": [issuer.feed_key.public_jwk()]})
             elif path == "/revocations" and issuer.page and "after" not in query and LINES in self.headers["Accept"]:
