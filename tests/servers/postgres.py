@@ -59,12 +59,6 @@ class Postgres:
         self._made.append(name)
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
 
-    def drop(self, url: str) -> None:
-        """End a database that was made here, whoever is connected to it."""
-        name = urlsplit(url).path[1:]
-        self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-        self._made.remove(name)
-
     def execute(self, sql: str, url: str | None = None) -> str:
         """Run a statement as the owner, by `psql`; its rows, a line each, with `|` between columns."""
         command = [tool("psql"), "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from watchword_server.adapters.sql.examination import Examination
 from watchword_server.adapters.sql.postgres import connections
 from watchword_server.adapters.sql.postgres.connections import FAULTS, Connection, Manners, place, reason
 from watchword_server.adapters.sql.postgres.upgrade import schema
@@ -16,20 +16,6 @@ SELECT current_setting('synchronous_commit'), current_setting('fsync'), current_
     current_setting('server_encoding'), COALESCE((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false),
     inet_server_addr() IS NULL OR inet_client_addr() = inet_server_addr()
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Examination:
-    """What was found; `newest` is in seconds since 1970."""
-
-    place: str
-    integrity: str
-    revision: str
-    expected_revision: str
-    writable: str
-    newest: float | None
-    risks: tuple[str, ...]
-    migrates_itself: bool = False
 
 
 async def examine(url: str) -> Examination:
@@ -65,6 +51,7 @@ async def _examine(url: str, connection: Connection) -> Examination:
         writable=await _writable(connection),
         newest=None if newest is None else newest / 1000,
         risks=(*faults, *(() if encrypted or near else ("others can read the connection to the database",))),
+        migrates_itself=False,
     )
 
 

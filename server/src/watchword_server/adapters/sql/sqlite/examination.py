@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
+from watchword_server.adapters.sql.examination import Examination
 from watchword_server.adapters.sql.promote.marker import must_be_here
 from watchword_server.adapters.sql.sqlite import connections
 from watchword_server.adapters.sql.sqlite.upgrade import schema
 from watchword_server.ports import Unavailable
-
-
-@dataclass(frozen=True, slots=True)
-class Examination:
-    """What was found; `newest` is in seconds since 1970."""
-
-    place: str
-    integrity: str
-    revision: str
-    expected_revision: str
-    writable: str
-    newest: float | None
 
 
 def examine(path: Path) -> Examination | None:
@@ -48,6 +36,8 @@ def _examine(path: Path, connection: sqlite3.Connection) -> Examination:
         expected_revision=found.wanted,
         writable=_writable(connection),
         newest=None if newest is None else newest / 1000,
+        risks=(),
+        migrates_itself=True,
     )
 
 
