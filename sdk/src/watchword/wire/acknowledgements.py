@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -14,6 +15,8 @@ from watchword.wire.backoff import BackOff
 
 EVERY: Final = 1.0
 """Seconds at least between two acknowledgements."""
+SOON: Final = 0.25
+"""Seconds within which news is acknowledged, at a moment by chance: first everybody reads, then everybody writes."""
 WITHIN: Final = 5.0
 """Seconds for an answer."""
 REST: Final = 300.0
@@ -31,7 +34,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Acknowledgements:
-    """Sends the newest standing whenever it was renewed: at once, but at most every EVERY, and never none.
+    """Sends the newest standing whenever it was renewed: within SOON, but at most every EVERY, and never none.
 
     Runs on the background loop beside the stream, which waits for none of it. `post` sends JSON and returns the
     status, or raises CannotDecide; `standing` is asked at the moment of sending.
@@ -57,6 +60,7 @@ class Acknowledgements:
         pause, trouble = BackOff(), ""
         while True:
             await self._news.wait()
+            await asyncio.sleep(random.uniform(0, SOON))
             self._news.clear()
             try:
                 rest = await self._send()
