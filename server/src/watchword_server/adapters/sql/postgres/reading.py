@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
+from operator import itemgetter
 from typing import Final, TypeVar
 
 from watchword_server.adapters.sql import records
@@ -62,19 +63,33 @@ class Source:
         return [read(row) for row in await self._rows(sql, values)]
 
     async def with_head(self, sql: Sql, few: bool, **values: Value) -> tuple[Head, Sequence[Row]]:
-        """Both, in one snapshot."""
+        """Both, in one snapshot: of one statement, or of a transaction that fetches in chunks."""
         arguments = sql.bind(**values)
+        if few:
+            return await self._pool.ask(partial(self._few_with_head, sql.text, arguments))
+        return await self._pool.ask(partial(self._all_with_head, sql.text, arguments), LONG_PATIENCE)
 
-        async def ask(connection: Connection) -> tuple[Head, Sequence[Row]]:
-            # A failure ends the connection, so nothing has to be rolled back.
-            async with asyncio.timeout(PATIENCE):
-                await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                (row,) = await connection.fetch(self._queries.head.text)
-            rows = await _in_chunks(connection, sql.text, arguments)
-            await connection.execute("COMMIT")
-            return records.head(row), rows
+    async def _few_with_head(
+        self, text: str, arguments: Sequence[Value], connection: Connection
+    ) -> tuple[Head, Sequence[Row]]:
+        """In one trip, since every one of them is a wait for who is told of a revocation."""
+        found = await connection.fetch(_beside(self._queries.head.text, text), *arguments)
+        if not found:
+            raise Unavailable("the database has no log")
+        width = len(Head.__struct_fields__)
+        rows = [tuple(row)[width:-1] for row in found if row[-1]]
+        return records.head(tuple(found[0])[:width]), sorted(rows, key=itemgetter(0))
 
-        return await self._pool.ask(ask, PATIENCE if few else LONG_PATIENCE)
+    async def _all_with_head(
+        self, text: str, arguments: Sequence[Value], connection: Connection
+    ) -> tuple[Head, Sequence[Row]]:
+        # A failure ends the connection, so nothing has to be rolled back.
+        async with asyncio.timeout(PATIENCE):
+            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            (row,) = await connection.fetch(self._queries.head.text)
+        rows = await _in_chunks(connection, text, arguments)
+        await connection.execute("COMMIT")
+        return records.head(row), rows
 
     def _train(self, sql: Sql, by: int) -> Train[Value, Row]:
         train = self._trains.get(sql.text)
@@ -112,3 +127,16 @@ async def _in_chunks(connection: Connection, text: str, arguments: Sequence[Valu
         rows += chunk
         if len(chunk) < CHUNK:
             return rows
+
+
+@cache
+def _beside(head: str, text: str) -> str:
+    """One row of `head` before each of the rows of `text`, and TRUE behind it; before nothing where there are none."""
+    parts = (
+        "SELECT head.*, found.* FROM (",
+        head,
+        ") head LEFT JOIN (SELECT *, TRUE FROM (",
+        text,
+        ") rows) found ON TRUE",
+    )
+    return "".join(parts)
