@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
+from msgspec.structs import replace
 
 from tests.stores.people_and_programs import AUDIT, ENCRYPTED, GRANT, NOW, PARENTS, SESSION, TOKEN
 from watchword_server.changes import Add, Revoke, Send

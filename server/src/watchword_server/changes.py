@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -12,95 +11,83 @@ from watchword_server.people.values import Session, User
 from watchword_server.protocol.values import Api, Client, EncryptedToken, Encryption, Grant, RefreshToken
 
 
-@dataclass(frozen=True, slots=True)
-class Add:
+class Add(msgspec.Struct, frozen=True):
     """Insert one record. Conflict when its identity (id, e-mail, audience) or, with a key, its office is taken."""
 
     record: User | Session | Client | Api | Grant | RefreshToken | EncryptedToken | StoredKey
 
 
-@dataclass(frozen=True, slots=True)
-class SetPassword:
+class SetPassword(msgspec.Struct, frozen=True):
     """Replace a user's password hash."""
 
     sub: str
     password_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetRoles:
+class SetRoles(msgspec.Struct, frozen=True):
     """Replace a user's roles."""
 
     sub: str
     roles: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SetUserDisabled:
+class SetUserDisabled(msgspec.Struct, frozen=True):
     """Disable a user (a time) or enable again (None)."""
 
     sub: str
     at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SetClientDisabled:
+class SetClientDisabled(msgspec.Struct, frozen=True):
     """Disable a client (a time) or enable again (None)."""
 
     client_id: str
     at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SetClientSecret:
+class SetClientSecret(msgspec.Struct, frozen=True):
     """Replace a client's secret by another, kept as SHA-256."""
 
     client_id: str
     secret_hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SetApiSecret:
+class SetApiSecret(msgspec.Struct, frozen=True):
     """Replace an API's secret by another, kept as SHA-256."""
 
     audience: str
     secret_hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EndSession:
+class EndSession(msgspec.Struct, frozen=True):
     """End a session and all its grants. Nothing happens when it has ended."""
 
     sid: str
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class EndSessionsOf:
+class EndSessionsOf(msgspec.Struct, frozen=True):
     """End every session and grant of a user."""
 
     sub: str
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class EndGrant:
+class EndGrant(msgspec.Struct, frozen=True):
     """End one grant. Nothing happens when it has ended."""
 
     gid: str
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class EndGrantsOf:
+class EndGrantsOf(msgspec.Struct, frozen=True):
     """End every grant of a client."""
 
     client_id: str
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Spend:
+class Spend(msgspec.Struct, frozen=True):
     """Spend a refresh token for its successor.
 
     Conflict when it was spent already, or its grant has ended: exactly one of many racing callers wins.
@@ -112,8 +99,7 @@ class Spend:
     sealed_successor: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Revoke:
+class Revoke(msgspec.Struct, frozen=True):
     """Append one entry to the revocation log; the transaction gives it the next `seq`."""
 
     kind: Kind
@@ -121,8 +107,7 @@ class Revoke:
     until: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unrevoked:
+class Unrevoked(msgspec.Struct, frozen=True):
     """Change nothing; Conflict when the log has an entry after `rev` that hits one of these, or the issuer.
 
     For what was decided on a reading of `rev` and took its time: a session that a password opened must not
@@ -135,32 +120,28 @@ class Unrevoked:
     sid: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SetApiAlg:
+class SetApiAlg(msgspec.Struct, frozen=True):
     """Choose what an API's tokens are signed with, or leave it open (None)."""
 
     audience: str
     access_token_alg: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class SetApiEncryption:
+class SetApiEncryption(msgspec.Struct, frozen=True):
     """Encrypt an API's tokens, or no longer (None)."""
 
     audience: str
     encryption: Encryption | None
 
 
-@dataclass(frozen=True, slots=True)
-class SetClientAlg:
+class SetClientAlg(msgspec.Struct, frozen=True):
     """Choose what a client's tokens are signed with, or leave it open (None)."""
 
     client_id: str
     access_token_alg: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ActivateKey:
+class ActivateKey(msgspec.Struct, frozen=True):
     """Sign with a published key from `at` on.
 
     Conflict when it signs by then already, never may again, or another of its kind has not been retired.
@@ -170,8 +151,7 @@ class ActivateKey:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class ResealKey:
+class ResealKey(msgspec.Struct, frozen=True):
     """Keep a private key under another seal. Conflict when it is no longer sealed as it `was`."""
 
     kid: str
@@ -179,8 +159,7 @@ class ResealKey:
     sealed: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Unresealed:
+class Unresealed(msgspec.Struct, frozen=True):
     """Change nothing; Conflict when a key is no longer sealed as it `was`.
 
     For adding a key: while others change the master key, a key that they did not see must not be sealed under one that
@@ -191,15 +170,13 @@ class Unresealed:
     was: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class DropKey:
+class DropKey(msgspec.Struct, frozen=True):
     """Destroy a retired key that nobody needs any more, its private half included. Conflict when it is gone already."""
 
     kid: str
 
 
-@dataclass(frozen=True, slots=True)
-class RetireKey:
+class RetireKey(msgspec.Struct, frozen=True):
     """Stop signing with a key at `at`; `revoked` says that it is unpublished, and its private half destroyed."""
 
     kid: str
@@ -207,8 +184,7 @@ class RetireKey:
     revoked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RaiseLifetime:
+class RaiseLifetime(msgspec.Struct, frozen=True):
     """Remember the longest access token lifetime ever in force, in seconds; it never goes down."""
 
     seconds: int
@@ -232,8 +208,7 @@ class Audit(msgspec.Struct, frozen=True, gc=False):
     detail: Mapping[str, str | int] = {}  # msgspec gives each its own
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Put a message into the outbox; it leaves after the commit, at least once."""
 
     topic: str
@@ -241,8 +216,7 @@ class Send:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredKey:
+class StoredKey(msgspec.Struct, frozen=True):
     """A signing key at rest. `public` is its JWK; `sealed` opens only with the master key.
 
     `use` is `access` or `feed`: a feed key signs nothing but feed messages. It is published from `created_at` on,

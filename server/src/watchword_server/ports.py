@@ -8,7 +8,6 @@ full disk) raises Unavailable.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import msgspec
@@ -37,8 +36,7 @@ class Unfinished(Unavailable):
     """The store is none yet: a deployment is moving into it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """Where the revocation log stands, read in one statement.
 
     `rev` is the last committed `seq`. `state` changes whenever a user, client, API or key does, so what was
@@ -171,8 +169,7 @@ class AuditTrail(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(msgspec.Struct, frozen=True):
     """A message that waits in the outbox. `attempts` counts the failed ones."""
 
     number: int
@@ -287,8 +284,7 @@ class KeyStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class MasterKeySource:
+class MasterKeySource(msgspec.Struct, frozen=True):
     """Where master keys come from. `ids` tell nothing of them; the newest, which seals, is the first."""
 
     kind: Literal["file", "setting", "command"]
@@ -358,8 +354,7 @@ class Attempts(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
+class Stores(msgspec.Struct, frozen=True):
     """Every reader, and the one writer, of one database."""
 
     log: Log
@@ -382,8 +377,7 @@ Random = Callable[[int], bytes]
 """`secrets.token_bytes`: that many random bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(msgspec.Struct, frozen=True):
     """What lies at an address, and for how many seconds more its server calls it fresh; None when it does not say."""
 
     body: bytes
@@ -417,8 +411,7 @@ class MailFailed(Exception):
     """The message did not leave; it is worth another try."""
 
 
-@dataclass(frozen=True, slots=True)
-class PromotionStep:
+class PromotionStep(msgspec.Struct, frozen=True):
     """Where a promotion stands. Where it copies: at `table`, with `done` of about `total` rows of all tables."""
 
     stage: Literal["prepare", "copy", "index", "compare", "follow", "cut"]
@@ -427,8 +420,7 @@ class PromotionStep:
     total: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Promoted:
+class Promoted(msgspec.Struct, frozen=True):
     """A deployment that has moved. `pause` is for how long nobody could write; both times are in seconds.
 
     `resumed`: it had been completed before by a process that could not say so, and nothing is known of its times.

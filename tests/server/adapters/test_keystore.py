@@ -21,6 +21,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from msgspec.structs import replace as changed
 
 from tests.stories.processes import until
 from watchword.errors import InvalidKey
@@ -166,7 +167,7 @@ def test_a_wrong_master_key_is_said_with_the_way_to_mend_it():
 def test_a_sealed_key_is_bound_to_what_it_is_for(altered):
     """A feed key that is relabelled to sign tokens does not open, nor does anything cut or changed."""
     store = under(FIRST)
-    stored = replace(made(store), **altered)
+    stored = changed(made(store), **altered)
     for act in (store.open, store.reseal):
         with pytest.raises(KeyStoreError):
             act(stored)
@@ -184,7 +185,7 @@ def test_every_altered_byte_is_noticed(number):
         damaged = bytearray(stored.sealed)
         damaged[n] ^= 1 if n else 0x80
         with pytest.raises(KeyStoreError):
-            store.open(replace(stored, sealed=bytes(damaged)))
+            store.open(changed(stored, sealed=bytes(damaged)))
 
 
 def test_a_seal_cannot_be_moved_to_another_master_key():
@@ -193,7 +194,7 @@ def test_a_seal_cannot_be_moved_to_another_master_key():
     stored = made(store)
     for head in (b"\x02" + MasterKey.of(SECOND).id, b"\x01"):
         with pytest.raises(KeyStoreError):
-            store.open(replace(stored, sealed=head + stored.sealed[HEAD:]))
+            store.open(changed(stored, sealed=head + stored.sealed[HEAD:]))
 
 
 def test_no_key_is_made_for_an_algorithm_that_does_not_sign_in_public():
@@ -206,7 +207,7 @@ def test_what_opens_and_is_another_key_is_refused():
     """Whoever can seal may still not put one key under the name of another."""
     store, key = under(FIRST), SigningKey.generate("ES256")
     with pytest.raises(KeyStoreError, match="is another key"):
-        store.open(replace(sealed_as_in_version_1(FIRST, replace(key, kid="k")), kid="k"))
+        store.open(changed(sealed_as_in_version_1(FIRST, replace(key, kid="k")), kid="k"))
 
 
 # One master key in the place of another.
@@ -230,7 +231,7 @@ def test_a_key_is_sealed_anew_under_the_newest_master_key(version, alg):
     old = made(under(FIRST), alg) if version == 2 else sealed_as_in_version_1(FIRST, SigningKey.generate(alg))
     sealed = under(SECOND, FIRST).reseal(old)
     assert sealed is not None
-    new = replace(old, sealed=sealed)
+    new = changed(old, sealed=sealed)
     assert under(SECOND).open(new).kid == old.kid
     assert under(SECOND, FIRST).reseal(new) is None
     with pytest.raises(KeyStoreError):
@@ -247,7 +248,7 @@ def test_keys_of_existing_deployments_open_and_take_the_new_form():
     sealed = store.reseal(old)
     assert sealed is not None
     assert sealed[:1] == b"\x02"
-    assert store.open(replace(old, sealed=sealed)).kid == key.kid
+    assert store.open(changed(old, sealed=sealed)).kid == key.kid
     with pytest.raises(KeyStoreError, match="use the master key"):
         under(SECOND).open(old)
 
@@ -257,7 +258,7 @@ def test_a_key_that_does_not_open_is_not_called_sealed_anew():
     store = under(FIRST)
     stored = made(store)
     with pytest.raises(KeyStoreError, match="was altered"):
-        store.reseal(replace(stored, sealed=stored.sealed[:-1] + b"\x00\x00"))
+        store.reseal(changed(stored, sealed=stored.sealed[:-1] + b"\x00\x00"))
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -743,10 +744,10 @@ def test_no_error_of_a_key_has_anything_private_in_it():
     stored, other = made(store), made(under(SECOND))
     private = store.open(stored).pkcs8()
     for broken in (
-        replace(stored, alg="RS256"),
-        replace(stored, kid="k"),
-        replace(stored, sealed=stored.sealed[:-1]),
-        replace(sealed_as_in_version_1(FIRST, replace(SigningKey.generate("EdDSA"), kid="k")), kid="k"),
+        changed(stored, alg="RS256"),
+        changed(stored, kid="k"),
+        changed(stored, sealed=stored.sealed[:-1]),
+        changed(sealed_as_in_version_1(FIRST, replace(SigningKey.generate("EdDSA"), kid="k")), kid="k"),
         other,
     ):
         with pytest.raises(KeyStoreError) as refusal:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests.stores.people_and_programs import EVERYTHING, NOW, SESSION, USER
 from watchword import log

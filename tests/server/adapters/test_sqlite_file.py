@@ -8,7 +8,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -64,7 +63,7 @@ def test_columns_are_text_bytes_and_integers_named_after_the_fields():
     kinds = {str(column.type.compile(pysqlite.dialect())) for table in metadata.tables.values() for column in table.c}
     assert kinds == {"TEXT", "BLOB", "INTEGER"}
     for kind, table in TABLES.items():
-        assert [column.name for column in table.c] == [field.name for field in fields(kind)]
+        assert [column.name for column in table.c] == list(kind.__struct_fields__)
     assert [column.name for column in AUDIT_COLUMNS] == list(Audit.__struct_fields__)
 
 

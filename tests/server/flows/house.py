@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import jwt
 
@@ -20,7 +21,7 @@ from watchword_server.flows.administration import Operator
 from watchword_server.flows.issuer import Caller, Issuer
 from watchword_server.flows.minting import Tokens
 from watchword_server.flows.sign_in import SignedIn, SignIn, sign_in
-from watchword_server.flows.token import TokenRequest, answer, digest
+from watchword_server.flows.token import TokenRequest, answer
 from watchword_server.main import load_settings, open_issuer
 from watchword_server.protocol.client_authentication import Credentials
 
@@ -96,8 +97,8 @@ class House:
         """`POST /token`."""
         header = client.authorization
         whole = form if header else {**form, "client_id": client.client_id}
-        sent = digest((header or "").encode(), repr(sorted(whole.items())).encode())
-        return await answer(self.issuer, TokenRequest(header, whole, sent, CALLER, now))
+        body = urlencode(whole).encode()
+        return await answer(self.issuer, TokenRequest(header, whole, body, CALLER, now))
 
     async def killed(self, token: str) -> str | None:
         """What kills this token, as every verifier would find that knows the whole log."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tests.server.flows.keys_seen import AHEAD, EVERY, KEY
 from watchword_server.flows.key_life import ACCESS, able, is_due, kin, next_turn, state

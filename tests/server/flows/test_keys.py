@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec.structs import replace as changed
 
 from tests.server.flows.house import AUDIENCE, BY, NOW, URL, House
 from tests.server.flows.keys_seen import AHEAD, ALGS, BORN, EVERY, chosen, published, rows, signer, sound, stored
@@ -118,7 +119,7 @@ async def test_a_command_calls_the_key_that_waits(house: House) -> None:
     """At once where it was published for long enough, and only once at a time."""
     first, second = await stored(house)
     done = await keys.rotate(house.issuer, BY, ACCESS, NOW)
-    assert (done.successor, done.predecessor) == (replace(second, active_at=NOW), first)
+    assert (done.successor, done.predecessor) == (changed(second, active_at=NOW), first)
     assert await signer(house.issuer, NOW) == second.kid
     later = await keys.rotate(house.issuer, BY, ACCESS, NOW + 1)
     assert later.successor.active_at == NOW + AHEAD

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace as changed
 
 from tests.server.flows.house import BY, NOW, URL, House
 from tests.server.flows.keys_seen import AHEAD, ALGS, BORN, EVERY, KEY, chosen, published, rows, signer, sound, stored
@@ -104,7 +105,7 @@ async def test_a_set_that_is_full_is_not_rotated_but_survives_an_emergency(house
     public = (await stored(house))[0].public
     count = MOST_PUBLISHED // (len(public) + 1)
     many = [
-        replace(KEY, kid=f"old-{n}", public=public, active_at=NOW - 9, retired_at=NOW - 1, created_at=NOW - 9)
+        changed(KEY, kid=f"old-{n}", public=public, active_at=NOW - 9, retired_at=NOW - 1, created_at=NOW - 9)
         for n in range(count)
     ]
     await house.issuer.stores.journal.save(*map(Add, many))

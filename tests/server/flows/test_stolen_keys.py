@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec.structs import replace as changed
 
 from tests.server.flows.house import AUDIENCE, BY, NOW, URL, House
 from tests.server.flows.keys_seen import AHEAD, ALGS, EVERY, chosen, published, signer, sound, stored
@@ -161,4 +162,4 @@ async def test_keys_are_sealed_anew_only_where_that_changes_something(house: Hou
     await house.issuer.stores.journal.save(ResealKey(key.kid, key.sealed, b"\x01other"))
     with pytest.raises(Conflict):
         await house.issuer.stores.journal.save(ResealKey(key.kid, key.sealed, b"\x01third"))
-    assert (await stored(house))[0] == replace(key, sealed=b"\x01other")
+    assert (await stored(house))[0] == changed(key, sealed=b"\x01other")

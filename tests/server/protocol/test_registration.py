@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from watchword.jose.jwe import ENCRYPTIONS, KEY_ALGORITHMS, DecryptionKey
 from watchword.jose.jwk import SigningKey

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from watchword_server.protocol.errors import InvalidScope, InvalidTarget
 from watchword_server.protocol.targets import MAX_SCOPES, narrowed, scope_tokens, target

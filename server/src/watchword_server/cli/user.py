@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from msgspec.structs import asdict
 
 from watchword_server.cli.answers import Answer
 from watchword_server.cli.asking import GeneratePassword, PasswordStdin, new_password

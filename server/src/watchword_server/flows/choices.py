@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from watchword.errors import InvalidKey
 from watchword.jose.jwe import DecryptionKey

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from watchword_server.changes import ActivateKey, Add, Change, RetireKey, StoredKey, Unresealed
 from watchword_server.flows.issuer import Issuer

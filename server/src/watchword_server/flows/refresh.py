@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from watchword_server.changes import Add, Change, EndGrant, EndSession, Send, Spend
 from watchword_server.flows import minting
@@ -18,8 +18,7 @@ from watchword_server.protocol.values import Client, Grant, RefreshToken
 from watchword_server.revocation import deaths
 
 
-@dataclass(frozen=True, slots=True)
-class _Next:
+class _Next(msgspec.Struct, frozen=True):
     """The refresh token to answer with, and what makes it true."""
 
     token: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from watchword_server.changes import Audit
 from watchword_server.flows import minting
@@ -21,13 +22,12 @@ from watchword_server.protocol.targets import chosen_alg
 from watchword_server.protocol.values import Client
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
-    """A request as it came: the form, and the SHA-256 of everything that decides it (`digest`)."""
+class TokenRequest(msgspec.Struct, frozen=True):
+    """A request as it came: the form, and the body that it was read from."""
 
     authorization: str | None
     form: Mapping[str, str]
-    sent: bytes
+    body: bytes
     caller: Caller
     now: int
 
@@ -79,7 +79,8 @@ async def _client_credentials(issuer: Issuer, head: Head, client: Client, ask: T
     seal = await seal_of(issuer, api, ask.now)
     decided = Decided(client.client_id, audience, " ".join(scope), chosen_alg(api, client))
     if seal is None:  # what is recalled is answered as it is signed
-        issuer.repeats.learn(ask.sent, head.state, decided)
+        sent = digest((ask.authorization or "").encode("latin-1"), ask.body)
+        issuer.repeats.learn(sent, head.state, decided)
     on = Standing(head, await issuer.keyring.at(head, ask.now))
     (tokens,) = minting.for_clients(issuer, [(on, decided)], ask.now)
     minted = minting.sealed_up(issuer, seal, tokens, ask.now)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(msgspec.Struct, frozen=True):
     """A person. `email` is canonical (`people.addresses.canonical`); `sub` is random and never reused."""
 
     sub: str
@@ -18,8 +17,7 @@ class User:
     disabled_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(msgspec.Struct, frozen=True):
     """A user's sign-in on one device. `amr` names how (RFC 8176)."""
 
     sid: str

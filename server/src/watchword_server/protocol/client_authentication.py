@@ -6,7 +6,8 @@ import hashlib
 import hmac
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from watchword_server.protocol.errors import InvalidClient
 from watchword_server.protocol.form import decoded
@@ -16,8 +17,7 @@ MAX_CREDENTIALS = 1024
 """Characters of the longest Authorization header that is looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(msgspec.Struct, frozen=True):
     """What was presented: a `client_id`, and a secret unless the client is public."""
 
     client_id: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from watchword.errors import InvalidKey
 from watchword.jose.jwe import ENCRYPTIONS, KEY_ALGORITHMS, EncryptionKey, encryption_key

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 CONFIDENTIAL: Literal["confidential"] = "confidential"
 PUBLIC: Literal["public"] = "public"
 
 
-@dataclass(frozen=True, slots=True)
-class Encryption:
+class Encryption(msgspec.Struct, frozen=True):
     """How an API's tokens are encrypted (RFC 7516): to one key, or to one of the set at a URL; never both."""
 
     enc: str
@@ -19,8 +19,7 @@ class Encryption:
     jwks_uri: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Api:
+class Api(msgspec.Struct, frozen=True):
     """A resource server. Its own credentials read the feed and introspect tokens for its audience."""
 
     audience: str
@@ -35,8 +34,7 @@ class Api:
     """How its tokens are encrypted; None: they are signed only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(msgspec.Struct, frozen=True):
     """A registered program (RFC 6749 §2). `access` says, for each audience, the scopes it may have."""
 
     client_id: str
@@ -58,8 +56,7 @@ class Client:
     """What its tokens are signed with where the API does not mind; None: what the deployment chose."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """What a client may do for a subject at one API. A refresh token family belongs to one grant."""
 
     gid: str
@@ -74,8 +71,7 @@ class Grant:
     ended_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EncryptedToken:
+class EncryptedToken(msgspec.Struct, frozen=True):
     """An encrypted access token, kept by SHA-256; what is signed inside is sealed under the token's own text."""
 
     hash: bytes
@@ -83,8 +79,7 @@ class EncryptedToken:
     expires_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshToken:
+class RefreshToken(msgspec.Struct, frozen=True):
     """One token of a family. Only hashes are kept; the successor is sealed under the spent token."""
 
     hash: bytes

@@ -33,6 +33,8 @@ SEATS: Final = 128
 """Tokens that are signed in one go: some milliseconds, in which nobody else is answered."""
 FORM: Final = b"application/x-www-form-urlencoded"
 REFRESH: Final = b"grant_type=refresh_token&"
+NEVER_AGAIN: Final = b""
+"""What a refresh is remembered by: the same bytes deserve another answer."""
 
 
 class Passenger(Protocol):
@@ -83,20 +85,19 @@ class Express:
         credentials = _credentials(headers) if self._open and len(body) <= MAX_BODY else None
         if credentials is None:
             return None
+        if body.startswith(REFRESH):
+            caller = self._arrivals.arrive(peer, headers)
+            task = asyncio.get_running_loop().create_task(self._refresh(passenger, headers, credentials, body, caller))
+            self._refreshes.add(task)
+            task.add_done_callback(self._refreshes.discard)
+            return Ticket(NEVER_AGAIN, caller)
         ticket = Ticket(digest(credentials, body), self._arrivals.arrive(peer, headers))
-        if self._board(passenger, ticket.sent, ticket.caller):
-            return ticket
-        if not body.startswith(REFRESH):
-            return None
-        task = asyncio.get_running_loop().create_task(
-            self._refresh(passenger, headers, credentials, body, ticket.caller)
-        )
-        self._refreshes.add(task)
-        task.add_done_callback(self._refreshes.discard)
-        return ticket
+        return ticket if self._board(passenger, ticket.sent, ticket.caller) else None
 
     def take_again(self, passenger: Passenger, ticket: Ticket) -> bool:
         """Whether the request of this ticket is still known."""
+        if ticket.sent == NEVER_AGAIN:
+            return False
         return self._board(passenger, ticket.sent, self._arrivals.again(ticket.caller))
 
     def lines(self, defaults: list[Header]) -> bytes:

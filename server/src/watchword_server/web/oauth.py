@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -11,7 +10,7 @@ from watchword_server.flows.introspect import introspect
 from watchword_server.flows.issuer import Caller
 from watchword_server.flows.minting import Tokens
 from watchword_server.flows.taking_back import take_back
-from watchword_server.flows.token import TokenRequest, answer, digest
+from watchword_server.flows.token import TokenRequest, answer
 from watchword_server.protocol.form import fields
 from watchword_server.web.asgi import JSON, NO_STORE, Answer, App, Receive, Scope, Send, encoded, json_answer
 from watchword_server.web.bodies import body, must_be, must_have_no_query, single
@@ -36,8 +35,7 @@ class TokenAnswer(msgspec.Struct, frozen=True, gc=False):
     token_type: str = "Bearer"
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
+class Posted(msgspec.Struct, frozen=True):
     """A form and what came with it."""
 
     authorization: str | None
@@ -50,8 +48,7 @@ class Posted:
 
 async def token(front: Front, posted: Posted) -> Answer:
     """POST /token (RFC 6749 §3.2)."""
-    sent = digest((posted.authorization or "").encode("latin-1"), posted.body)
-    ask = TokenRequest(posted.authorization, posted.form, sent, posted.caller, posted.now)
+    ask = TokenRequest(posted.authorization, posted.form, posted.body, posted.caller, posted.now)
     return issued(await answer(front.issuer, ask))
 
 

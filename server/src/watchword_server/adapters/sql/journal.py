@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 from watchword.log import Entry
 from watchword_server.adapters.sql import records
@@ -20,8 +21,7 @@ WAITING: Final = 1024
 """Jobs that may wait before more are refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """What a job became: its log entries, and how many rows its statements hit."""
 
     entries: tuple[Entry, ...]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from watchword.log import Entry, link
 from watchword_server.changes import Revoke
 
 
-@dataclass(frozen=True, slots=True)
-class LogHead:
+class LogHead(msgspec.Struct, frozen=True):
     """Where the log stands; the columns of `Commands.head`, in their order."""
 
     log: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, assert_never
+
+import msgspec
 
 from watchword_server.adapters.sql.records import audit_row, row, text
 from watchword_server.adapters.sql.statements import Commands, Sql, Step, Value
@@ -60,8 +61,7 @@ _CACHED_CHANGES: Final = (
 _CACHED_RECORDS: Final = (User, Client, Api, StoredKey)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """One transaction: statements in their order, entries for the log, rows for the audit trail.
 
     `touches` says that what others keep in caches changes, so that `Head.state` must; `guards`, that no revocation may

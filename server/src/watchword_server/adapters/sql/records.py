@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from operator import attrgetter
 from typing import Final
 
@@ -25,7 +24,7 @@ Compound = tuple[str, ...] | frozenset[str] | Mapping[str, tuple[str, ...]] | Ma
 
 RECORDS: Final = (User, Session, Client, Api, Grant, RefreshToken, EncryptedToken, StoredKey)
 
-_READ: Final = {kind: attrgetter(*(field.name for field in fields(kind))) for kind in RECORDS}
+_READ: Final = {kind: attrgetter(*kind.__struct_fields__) for kind in RECORDS}
 _PLAIN: Final = frozenset((str, bytes, int, bool, type(None)))
 """What is kept as it is; by its exact type, since this is on the path of every token."""
 

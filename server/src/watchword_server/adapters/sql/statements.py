@@ -35,7 +35,7 @@ class Sql(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
     def bind(self, **values: Value) -> tuple[Value, ...]:
         """The parameters in the order that the text wants. Raises KeyError for one that is missing."""
-        known: dict[str, Value] = {**self.fixed, **values}
+        known: dict[str, Value] = {**self.fixed, **values} if self.fixed else values
         return tuple([known[name] for name in self.order])
 
     def step(self, **values: Value) -> Step:

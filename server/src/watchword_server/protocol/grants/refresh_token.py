@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+import msgspec
 
 from watchword_server.people.values import Session, User
 from watchword_server.protocol.errors import InvalidGrant, RefreshReused, UnauthorizedClient
@@ -22,8 +23,7 @@ class Step(Enum):
     KEEP = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """Everything that a presented refresh token leads to, as read from the store."""
 
     token: RefreshToken | None

@@ -32,6 +32,7 @@ from itertools import chain
 from typing import Final
 
 import asyncpg
+import msgspec
 
 from watchword.log import Entry
 from watchword_server.adapters.sql.journal import Done
@@ -58,8 +59,7 @@ class NotCommitted(Exception):
     """The server did not say that it is durable."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(msgspec.Struct, frozen=True):
     """One statement of a job: `number` is the job's."""
 
     number: int

@@ -11,9 +11,10 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
+
+import msgspec
 
 from watchword_server.adapters.sql.journal import BATCH, WAITING, Done
 from watchword_server.adapters.sql.plan import Plan
@@ -31,8 +32,7 @@ TRIES: Final = 3
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(msgspec.Struct, frozen=True):
     plan: Plan
     future: asyncio.Future[Done]
 

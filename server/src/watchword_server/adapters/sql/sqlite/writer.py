@@ -18,6 +18,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Final
 
+import msgspec
+
 from watchword.log import Entry
 from watchword_server.adapters.sql.journal import BATCH, WAITING, Done
 from watchword_server.adapters.sql.log_head import LogHead
@@ -48,8 +50,7 @@ class _Torn(Exception):
     """A job failed in its midst, and what it had done so far stands among what others did."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(msgspec.Struct, frozen=True):
     plan: Plan
     future: asyncio.Future[Done]
     loop: asyncio.AbstractEventLoop
