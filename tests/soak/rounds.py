@@ -18,6 +18,8 @@ SHOWN_WITHIN = 3.0
 """Seconds in which whoever is able accepts a token that lives; who does not then takes no part in its round."""
 SEEN_WITHIN = 2.0
 """Seconds for which a round waits to see it refused."""
+LOOK = 0.02
+"""Seconds between two looks at that: the verifiers' own clocks measure, not this."""
 WAIT = 3.0
 """Seconds for which an answer may wait until verifiers have acknowledged."""
 WAITING = 0.4
@@ -189,4 +191,4 @@ class Rounds:
         """Wait, but not for ever: what has not come by then shows in the figures."""
         deadline = time.monotonic() + within
         while not fact() and time.monotonic() < deadline:
-            time.sleep(0.005)
+            time.sleep(LOOK)

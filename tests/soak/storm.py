@@ -29,12 +29,13 @@ LONG_LIFE = "tokens.access_lifetime = 86400\n"
 """What is refused here was revoked, and no entry is forgotten before the end."""
 
 
-WHOLE = Size(seconds=300, nodes=3, processes=10, tasks=40, probing=8)
+WHOLE = Size(seconds=300, nodes=3, processes=10, tasks=40, homes=4, probing=2)
 BOUNDED = Size(
     seconds=20,
     nodes=2,
     processes=4,
     tasks=6,
+    homes=1,
     probing=2,
     stale_after=5,
     refuse_after=8,
@@ -78,11 +79,12 @@ def _played(found: Cluster, size: Size) -> Storm:
 
 def _groups(found: Cluster, audience: Audience, callers: Program) -> dict[str, list[int]]:
     """Process ids. Those that are killed meanwhile drop out of the account."""
-    *alone, tasks = audience.processes
+    alone = [each for each in audience.processes if each.settings["count"] == 1]
+    several = [each for each in audience.processes if each.settings["count"] > 1]
     return {
         "nodes": [node.pid for node in found.nodes],
         "verifiers as processes": [each.program.pid for each in alone],
-        "verifiers as tasks": [tasks.program.pid],
+        "verifiers as tasks": [each.program.pid for each in several],
         "callers": [callers.pid],
         "this program": [os.getpid()],
     }
@@ -128,7 +130,9 @@ def _verifiers(found: Cluster, size: Size, audience: Audience) -> list[Verifying
     }
     one = {**common, "count": 1, "probing": 1}
     alone = [audience.add(f"process {number}", one) for number in range(size.processes)]
-    audience.add("tasks", {**common, "count": size.tasks, "probing": size.probing})
+    several = {**common, "count": size.tasks // size.homes, "probing": size.probing}
+    for number in range(size.homes):
+        audience.add(f"tasks {number}", several)
     audience.await_ready()
     return alone
 

@@ -29,8 +29,10 @@ class Size:
     nodes: int
     processes: int
     tasks: int
+    homes: int
+    """Processes in which the tasks live, in equal parts."""
     probing: int
-    """How many of the tasks are asked every 5 ms; the processes all are."""
+    """How many of the tasks of each are asked every 5 ms; the processes all are."""
     stale_after: float = 6.0
     refuse_after: float = 15.0
     rate: int = 100
@@ -89,7 +91,8 @@ def judged(storm: Storm, title: str) -> Section:
             *((f"cores used by {name}", f"{share:.2f}") for name, share in sorted(storm.cpu.items())),
         ],
         [
-            f"{storm.size.nodes} nodes, {storm.size.processes} verifiers as processes, {storm.size.tasks} as tasks.",
+            f"{storm.size.nodes} nodes, {storm.size.processes} verifiers as processes of their own.",
+            f"{storm.size.tasks} more as tasks, in {storm.size.homes} processes.",
             f"stale_after {storm.size.stale_after:g} s, refuse_after {storm.size.refuse_after:g} s.",
             "Delay: from the moment at which the revoking request was answered to the first call that was refused,",
             "by verifier and revocation; one before the answer counts as 0. A probing verifier is asked every 5 ms;",

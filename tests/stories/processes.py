@@ -40,8 +40,9 @@ SCOPES = ("orders:read", "orders:write")
 
 
 def environ(**more: str) -> dict[str, str]:
-    """This environment without anything that the programs under test would obey."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("WATCHWORD_", "ORDERS_"))}
+    """This environment without anything that the programs under test would obey, or be slow to start by."""
+    foreign = ("WATCHWORD_", "ORDERS_", "PYTHONDONTWRITEBYTECODE")
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return ours | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"} | more
 
 
@@ -70,11 +71,12 @@ class Program:
         def answers() -> bool:
             assert self.process.poll() is None, f"{self.name} ended with {self.process.returncode}:\n{self.said}"
             with suppress(httpx2.HTTPError):
-                return httpx2.get(url, trust_env=False, timeout=5).status_code == 200
+                return http.get(url).status_code == 200
             return False
 
         try:
-            return until(answers, within)
+            with httpx2.Client(trust_env=False, timeout=5) as http:  # one for all questions: it reads certificates
+                return until(answers, within)
         except AssertionError as error:
             raise AssertionError(f"{self.name} is not ready: {error}\n{self.said}") from None
 
@@ -93,7 +95,8 @@ class Program:
             if self._reader is not None:
                 self._reader.join(POLITE)
             if self.process.stdin is not None:
-                self.process.stdin.close()
+                with suppress(BrokenPipeError):  # what was still to be written has no reader any more
+                    self.process.stdin.close()
         return self.process.returncode
 
     def kill(self) -> None:

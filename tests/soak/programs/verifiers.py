@@ -1,4 +1,5 @@
-"""Verifiers of one process, each asked every few milliseconds about every token under watch, as an API is by requests.
+"""Verifiers of one process, each asked every few milliseconds about every token under watch, as an API is by requests:
+one alone by a thread, several as tasks of a loop.
 
 One JSON object as the argument: `issuer`, `audience`, `credentials`, `stale_after`, `refuse_after` (seconds), `count`
 (verifiers), `probing` (how many of them are asked every PAUSE; the others every RARELY), `name`. On standard input:
@@ -29,8 +30,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -82,21 +84,28 @@ class Probed:
     every: float
     watched: dict[int, Watched] = field(default_factory=dict)
 
-    async def run(self) -> None:
-        """Ask for ever."""
-        due = time.monotonic()
-        while True:
-            due = max(due + self.every, time.monotonic())
-            await asyncio.sleep(due - time.monotonic())
-            for one in tuple(self.watched.values()):
-                if (now := time.monotonic()) >= one.due:
-                    one.take_turn(now)
-                    await self._ask(one, now)
+    def due(self) -> Iterator[Watched]:
+        """Every token whose turn it is, at the moment of its turn."""
+        for one in tuple(self.watched.values()):
+            if (now := time.monotonic()) >= one.due:
+                one.take_turn(now)
+                yield one
 
-    async def _ask(self, one: Watched, now: float) -> None:
-        seq = self.verifier.freshness.seq
-        try:
+    async def ask(self, one: Watched) -> None:
+        """One call, as a task makes it."""
+        with self._noted(one):
             await self.verifier.verify(one.token)
+
+    def ask_sync(self, one: Watched) -> None:
+        """One call, as a thread makes it."""
+        with self._noted(one):
+            self.verifier.verify_sync(one.token)
+
+    @contextmanager
+    def _noted(self, one: Watched) -> Iterator[None]:
+        now, seq = time.monotonic(), self.verifier.freshness.seq
+        try:
+            yield
         except InvalidToken:
             self._refused(one, now)
         except CannotDecide:
@@ -129,12 +138,58 @@ class Probed:
             say(f". {number} {self.place} {one.accepted:.6f} {one.seq} {one.calls} {one.lost} {one.undecided}")
 
 
+async def ask_as_tasks(all_of_them: Sequence[Probed], ended: threading.Event) -> None:
+    """Ask these until it is enough, each kind as a task."""
+    async with asyncio.TaskGroup() as tasks:
+        for every in {each.every for each in all_of_them}:
+            tasks.create_task(_ask_as_task([each for each in all_of_them if each.every == every], every, ended))
+
+
+async def _ask_as_task(group: Sequence[Probed], every: float, ended: threading.Event) -> None:
+    due = time.monotonic()
+    while not ended.is_set():
+        due = max(due + every, time.monotonic())
+        await asyncio.sleep(due - time.monotonic())
+        for probed in group:
+            for one in probed.due():
+                await probed.ask(one)
+        flush()
+
+
+def ask_in_thread(probed: Probed, ended: threading.Event) -> None:
+    """Ask this one until it is enough. A thread that sleeps costs a third of a loop that does."""
+    due = time.monotonic()
+    while not ended.is_set():
+        due = max(due + probed.every, time.monotonic())
+        time.sleep(max(0.0, due - time.monotonic()))
+        for one in probed.due():
+            probed.ask_sync(one)
+        flush()
+
+
+_said: Final[deque[str]] = deque()
+
+
 def say(line: str) -> None:
-    """One line, whole, whoever reads it."""
-    os.write(1, f"{line}\n".encode())
+    """One line, which leaves with the others of its turn: whoever writes gives the interpreter's lock away."""
+    _said.append(line)
 
 
-def obey(line: str, all_of_them: list[Probed]) -> None:
+def flush() -> None:
+    """Have all that was said leave, whole lines, whoever reads them."""
+    if lines := [_said.popleft() for _ in range(len(_said))]:
+        os.write(1, "".join(f"{line}\n" for line in lines).encode())
+
+
+class Said(logging.Handler):
+    """What the SDK logs is said like everything else."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One record on one line."""
+        say("~ " + record.getMessage().replace("\n", " "))
+
+
+def obey(line: str, all_of_them: Sequence[Probed]) -> None:
     """Carry out one command."""
     match line.split():
         case ["watch", number, token]:
@@ -157,37 +212,32 @@ def made(settings: Mapping[str, Any], place: int) -> Verifier:
     )
 
 
-async def main(settings: Mapping[str, Any]) -> None:
+def listen(all_of_them: Sequence[Probed], ended: threading.Event) -> None:
+    """Obey standard input until it ends."""
+    for line in sys.stdin:
+        obey(line, all_of_them)
+    ended.set()
+
+
+def main(settings: Mapping[str, Any]) -> None:
     """Until standard input ends."""
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    ended = threading.Event()
     with ExitStack() as stack:
         found = [
-            Probed(
-                place,
-                stack.enter_context(made(settings, place)),
-                PAUSE if place < settings["probing"] else RARELY,
-            )
+            Probed(place, stack.enter_context(made(settings, place)), PAUSE if place < settings["probing"] else RARELY)
             for place in range(settings["count"])
         ]
-
-        def read() -> None:
-            for line in sys.stdin:
-                loop.call_soon_threadsafe(obey, line, found)
-            loop.call_soon_threadsafe(ended.set)
-
         while not all(each.verifier.freshness.state == "fresh" for each in found):
-            await asyncio.sleep(0.02)
+            time.sleep(0.02)
         say("ready")
-        threading.Thread(target=read, daemon=True).start()
-        tasks = [loop.create_task(each.run()) for each in found]
-        stops = loop.create_task(ended.wait())
-        done, _ = await asyncio.wait([*tasks, stops], return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        for task in done:
-            task.result()  # a probe that fails must not look like a verifier that accepts nothing
+        flush()
+        threading.Thread(target=listen, args=(found, ended), daemon=True).start()
+        if len(found) == 1:
+            ask_in_thread(found[0], ended)
+        else:
+            uvloop.run(ask_as_tasks(found, ended))
 
 
 if __name__ == "__main__":
-    logging.basicConfig(format="~ %(message)s", level=logging.WARNING, stream=sys.stdout)
-    uvloop.run(main(json.loads(sys.argv[1])))
+    logging.basicConfig(handlers=[Said()], level=logging.WARNING)
+    main(json.loads(sys.argv[1]))
