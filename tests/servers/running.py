@@ -18,7 +18,7 @@ from tests.servers.keeper import LOG, children, gid, tell
 
 NOBODY: Final = "nobody"
 """Whom a server runs as where the tests run as root: PostgreSQL refuses to be root."""
-GONE_WITHIN: Final = 10.0
+GONE_WITHIN: Final = 30.0
 """Seconds."""
 
 

@@ -306,6 +306,25 @@ async def test_a_commit_that_no_standby_has_is_not_acknowledged(held, url):
         await goes_on(store)
 
 
+async def test_audit_rows_that_no_standby_has_are_not_acknowledged_either(held, url):
+    """They need no COMMIT of their own, and so the server's own patience may end the waiting too."""
+    async with node(url) as store:
+        await store.stores.journal.save(AUDIT)
+        held.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        held.execute("SELECT pg_reload_conf()")
+        try:
+            with pytest.raises(Unavailable):
+                await store.stores.journal.save(AUDIT)
+            save = asyncio.create_task(store.stores.journal.save(AUDIT))
+            await asyncio.to_thread(end_the_waiting, held)
+            with pytest.raises(Unavailable):
+                await save
+        finally:
+            held.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            held.execute("SELECT pg_reload_conf()")
+        await goes_on(store)
+
+
 def end_the_waiting(held) -> None:
     """As an operator does who wonders why everything stands still."""
     deadline = time.monotonic() + 10

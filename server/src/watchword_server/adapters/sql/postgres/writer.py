@@ -19,9 +19,9 @@ import msgspec
 from watchword_server.adapters.sql.journal import BATCH, WAITING, Done
 from watchword_server.adapters.sql.plan import Plan
 from watchword_server.adapters.sql.postgres.connections import FAULTS, Connection, passing, reason
-from watchword_server.adapters.sql.postgres.transaction import Batch, Outcome, commit
+from watchword_server.adapters.sql.postgres.transaction import Batch, Outcome, commit, in_one
 from watchword_server.adapters.sql.postgres.values import check
-from watchword_server.adapters.sql.statements import Commands, Sql
+from watchword_server.adapters.sql.statements import Commands, Sql, Step
 from watchword_server.ports import Unavailable
 
 PATIENCE: Final = 4.0
@@ -107,6 +107,9 @@ class Writer:
             return [refused] * len(jobs)
 
     async def _committed(self, plans: Sequence[Plan]) -> Sequence[Outcome]:
+        if (step := in_one(self._commands, plans)) is not None:
+            await self._alone(step)
+            return [Done((), 0)] * len(plans)
         for left in reversed(range(TRIES)):
             connection = await self._connected()
             batch = Batch(connection, self._commands)
@@ -122,13 +125,23 @@ class Writer:
             return outcomes
         raise AssertionError("the last try returns or raises")
 
+    async def _alone(self, step: Step) -> None:
+        """Run what commits by itself. Never twice: whoever hears nothing of it cannot know whether it is there."""
+        connection = await self._connected()
+        self._doubtful = False
+        await connection.execute(step.text, *step.arguments)
+        self._must_be_certain()
+
     async def _commit(self, connection: Connection, moved: bool) -> None:
         self._doubtful = False
         await commit(connection, moved)
-        if self._doubtful:
-            raise Unavailable("the server warned of this commit")
+        self._must_be_certain()
         if moved:
             self._news()
+
+    def _must_be_certain(self) -> None:
+        if self._doubtful:
+            raise Unavailable("the server warned of this commit")
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
