@@ -15,7 +15,7 @@ PLACE = "PostgreSQL at 127.0.0.1/test"
 
 
 def task(path: Path, url: str, at: Callable[[PromotionStep], None] = lambda _: None) -> Task:
-    """What `main.py` puts together, for a promotion that nobody has to agree to."""
+    """What `main/databases.py` puts together, for a promotion that nobody has to agree to."""
 
     async def migrate() -> None:
         await upgrade.migrate(url)
