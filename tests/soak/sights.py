@@ -21,7 +21,7 @@ from tests.stories.processes import Program, environ, start
 
 ROOT = Path(__file__).parents[2]
 READY_WITHIN = 60.0
-PUMP = 0.005
+PUMP = 0.02
 """Seconds between two looks at what the processes said."""
 
 Who = tuple[int, int]
