@@ -123,7 +123,7 @@ def test_a_locked_database(site: Site, capsys: pytest.CaptureFixture[str]) -> No
             slowest = _must_all_refuse(site, cast)
             ran = site.run("revoke", "session", cast.leaving["session_id"])
             assert (ran.code, "Traceback" in ran.err) == (5, False), ran
-            assert site.call(cast.leaving["access_token"]) == 200, "it was told that nothing was changed"
+            assert site.call(cast.leaving["access_token"]) == 200, "nothing was acknowledged"
             other.execute("ROLLBACK")
         _must_be_back(site, cast, before)
     with capsys.disabled():
@@ -211,7 +211,7 @@ def _must_all_refuse(site: Site, cast: Cast) -> float:
         assert (name, answer.status_code) == (name, 503), answer.text
         assert answer.json() == {
             "error": "temporarily_unavailable",
-            "error_description": "the server cannot answer now; nothing was changed",
+            "error_description": "the server cannot answer now; nothing is acknowledged, so ask again",
         }
         assert int(answer.headers["retry-after"]) > 0
         assert answer.headers["cache-control"] == "no-store"

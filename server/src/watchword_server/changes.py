@@ -74,10 +74,11 @@ class EndSessionsOf(msgspec.Struct, frozen=True):
 
 
 class EndGrant(msgspec.Struct, frozen=True):
-    """End one grant. Nothing happens when it has ended."""
+    """End one grant. Nothing happens when it has ended; or, where only the `first` may end it, Conflict."""
 
     gid: str
     at: int
+    first: bool = False
 
 
 class EndGrantsOf(msgspec.Struct, frozen=True):

@@ -108,7 +108,8 @@ async def _kill_family(
     """End the grant; and for a first-party client the session too, since the grant was all it had."""
     if grant is None:
         return
-    changes: list[Change] = [EndGrant(grant.gid, now), revoke(deaths.grant(grant.gid, now, head.lifetime))]
+    # Of many who come at once, one: a person is told once, and the log has one entry. The others find a dead grant.
+    changes: list[Change] = [EndGrant(grant.gid, now, first=True), revoke(deaths.grant(grant.gid, now, head.lifetime))]
     if client.first_party and grant.sid is not None:
         changes += [EndSession(grant.sid, now), revoke(deaths.session(grant.sid, now, head.lifetime))]
     await issuer.stores.journal.save(

@@ -114,7 +114,7 @@ class TooManyVerifiers(OAuthError):
 
 
 class TemporarilyUnavailable(OAuthError):
-    """The service cannot answer now; nothing was changed."""
+    """The service cannot answer now. Nothing is acknowledged, which is not to say that nothing happened."""
 
     code = "temporarily_unavailable"
     status = 503

@@ -76,7 +76,7 @@ SENTENCES: Final[Mapping[type[OAuthError], str]] = {
     AccessDenied: "this is not allowed from here",
     TooManyAttempts: "too many failed attempts; wait before the next one",
     TooManyVerifiers: "this API has too many verifiers at once",
-    TemporarilyUnavailable: "the server cannot answer now; nothing was changed",
+    TemporarilyUnavailable: "the server cannot answer now; nothing is acknowledged, so ask again",
 }
 """One for all that must look alike. Other refusals speak of the request's form only, and say what is wrong with it."""
 

@@ -133,8 +133,9 @@ def _steps(c: Commands[Sql], change: Change) -> tuple[Step, ...]:
             return (c.end_session.step(sid=sid, at=at), c.end_grants_of_session.step(sid=sid, at=at))
         case EndSessionsOf(sub, at):
             return (c.end_sessions_of_user.step(sub=sub, at=at), c.end_grants_of_user.step(sub=sub, at=at))
-        case EndGrant(gid, at):
-            return (c.end_grant.step(gid=gid, at=at),)
+        case EndGrant(gid, at, first):
+            end = c.end_grant.must if first else c.end_grant.step
+            return (end(gid=gid, at=at),)
         case EndGrantsOf(client_id, at):
             return (c.end_grants_of_client.step(client_id=client_id, at=at),)
         case SetPassword(sub, password_hash):
