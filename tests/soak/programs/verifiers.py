@@ -32,7 +32,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -45,6 +45,7 @@ PAUSE: Final = 0.005
 RARELY: Final = 0.1
 NOW_AND_THEN: Final = 0.5
 """Seconds between two calls for a token: at a verifier that is probed, at the others, and when it is dead for long."""
+MILLISECOND: Final = 0.001
 SETTLED: Final = 1.0
 """Seconds after its refusal from which on a token is dead for long."""
 
@@ -57,6 +58,7 @@ class Watched:
     token: str
     every: float
     due: float
+    asked: float = 0.0
     accepted: float = 0.0
     refused: float = 0.0
     seq: int = 0
@@ -72,6 +74,7 @@ class Watched:
         self.lost += missed
         self.between += missed
         self.due += (missed + 1) * self.every
+        self.asked = now
         self.calls += 1
 
 
@@ -83,6 +86,8 @@ class Probed:
     verifier: Verifier
     every: float
     watched: dict[int, Watched] = field(default_factory=dict)
+    looked: float = 0.0
+    seq: int = 0
 
     def due(self) -> Iterator[Watched]:
         """Every token whose turn it is, at the moment of its turn."""
@@ -93,25 +98,35 @@ class Probed:
 
     async def ask(self, one: Watched) -> None:
         """One call, as a task makes it."""
-        with self._noted(one):
+        now, seq = one.asked, self._seq(one.asked)
+        try:
             await self.verifier.verify(one.token)
+        except (InvalidToken, CannotDecide) as error:
+            self._not_accepted(one, now, error)
+        else:
+            self._accepted(one, now, seq)
 
     def ask_sync(self, one: Watched) -> None:
         """One call, as a thread makes it."""
-        with self._noted(one):
-            self.verifier.verify_sync(one.token)
-
-    @contextmanager
-    def _noted(self, one: Watched) -> Iterator[None]:
-        now, seq = time.monotonic(), self.verifier.freshness.seq
+        now, seq = one.asked, self._seq(one.asked)
         try:
-            yield
-        except InvalidToken:
-            self._refused(one, now)
-        except CannotDecide:
-            one.undecided += 1
+            self.verifier.verify_sync(one.token)
+        except (InvalidToken, CannotDecide) as error:
+            self._not_accepted(one, now, error)
         else:
             self._accepted(one, now, seq)
+
+    def _seq(self, now: float) -> int:
+        """What the verifier has read, as of the last millisecond: to ask costs more than the call it stands before."""
+        if now - self.looked > MILLISECOND:
+            self.looked, self.seq = now, self.verifier.freshness.seq
+        return self.seq
+
+    def _not_accepted(self, one: Watched, now: float, error: InvalidToken | CannotDecide) -> None:
+        if isinstance(error, InvalidToken):
+            self._refused(one, now)
+        else:
+            one.undecided += 1
 
     def _accepted(self, one: Watched, now: float, seq: int) -> None:
         if one.refused:
