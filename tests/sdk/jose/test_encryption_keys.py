@@ -146,6 +146,7 @@ PUBLIC = {
     "RSA leading zero":          RSA_JWK | {"n": b64url(b"\0" + unb64url(RSA_JWK["n"]))},
     "RSA without modulus":       changed(RSA_JWK, {"n": ...}),
     "RSA with a curve":          RSA_JWK | {"crv": "P-256"},
+    "RSA with an empty curve":   RSA_JWK | {"crv": ""},
     "RSA1_5":                    RSA_JWK | {"alg": "RSA1_5"},
     "RSA-OAEP with SHA-1":       RSA_JWK | {"alg": "RSA-OAEP"},
     "RSA for ECDH-ES":           RSA_JWK | {"alg": "ECDH-ES"},

@@ -105,6 +105,7 @@ N = int.from_bytes(unb64url(RSA["n"]), "big")
         pytest.param(RSA, {"alg": ["RS256"]}, id="alg a list"),
         pytest.param(RSA, {"alg": None}, id="alg null"),
         pytest.param(RSA, {"crv": "P-256"}, id="RSA with a curve"),
+        pytest.param(RSA, {"crv": ""}, id="RSA with an empty curve"),
         pytest.param(RSA, {"use": "enc"}, id="RSA for encryption, by use"),
         pytest.param(RSA, {"use": ["sig"]}, id="use a list"),
         pytest.param(RSA, {"key_ops": ["encrypt"]}, id="RSA for encryption, by key_ops"),

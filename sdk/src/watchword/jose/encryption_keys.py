@@ -145,7 +145,7 @@ def _checked(jwk: Jwk, wanted: str | None) -> tuple[KeyAlgorithm, Material]:
     row = _key_algorithm(names.pop())
     crv = read_text(jwk, "crv") if "crv" in jwk else ""
     material = MATERIALS.get((read_text(jwk, "kty"), crv))
-    if material is None or material.kty not in row.kty:
+    if material is None or material.kty not in row.kty or ("crv" in jwk and not crv):
         raise InvalidKey("kty, crv and algorithm contradict each other, or are not known")
     if jwk.get("use", "enc") != "enc":
         raise InvalidKey("key is not for encryption")
