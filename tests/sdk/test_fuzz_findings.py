@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from tests.sdk.minting import ISSUER, key, trusted
-from watchword.errors import InvalidFeed
+from watchword.errors import InvalidFeed, InvalidKey
 from watchword.jose import jws
 from watchword.jose.b64 import b64url
+from watchword.jose.encryption_keys import DecryptionKey, encryption_key
 from watchword.log import genesis, unseal
 
 KEYS = {key().kid: trusted()}
@@ -71,3 +72,11 @@ def test_a_number_below_nought_or_beyond_a_database_is_refused(typ: str, payload
     """`seq` counts from 1 and times from 1970; a set that stands at -1 would take every log for its own."""
     with pytest.raises(InvalidFeed):
         unseal(sealed(typ, payload), KEYS, ISSUER)
+
+
+def test_an_rsa_key_for_encryption_with_an_empty_curve_is_refused() -> None:
+    """An empty `crv` was the same as none."""
+    jwk = DecryptionKey.generate("RSA-OAEP-256").public_jwk()
+    assert encryption_key(jwk).alg == "RSA-OAEP-256"
+    with pytest.raises(InvalidKey):
+        encryption_key({**jwk, "crv": ""})
