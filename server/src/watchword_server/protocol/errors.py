@@ -4,9 +4,18 @@ OAuthError                     400
 ├── InvalidRequest             400 invalid_request
 ├── InvalidClient              401 invalid_client
 ├── InvalidGrant               400 invalid_grant
-│   └── RefreshReused          a spent refresh token came back: its family must die
+│   ├── RefreshReused          a spent refresh token came back: its family must die
+│   └── CodeReplayed           a code came back, or from the wrong client: what it got must die
 ├── UnauthorizedClient         400 unauthorized_client
 ├── UnsupportedGrantType       400 unsupported_grant_type
+├── UnsupportedResponseType    400 unsupported_response_type
+├── RequestNotSupported        400 request_not_supported
+├── RequestUriNotSupported     400 request_uri_not_supported
+├── RegistrationNotSupported   400 registration_not_supported
+├── InteractionRequired        400 interaction_required
+│   ├── LoginRequired          400 login_required
+│   ├── ConsentRequired        400 consent_required
+│   └── SelectionRequired      400 account_selection_required
 ├── InvalidScope               400 invalid_scope
 ├── InvalidTarget              400 invalid_target
 ├── InvalidSession             401 invalid_token
@@ -53,6 +62,10 @@ class RefreshReused(InvalidGrant):
     """A spent refresh token came back, so its family must die (RFC 9700 §4.14.2)."""
 
 
+class CodeReplayed(InvalidGrant):
+    """A code came back, or from another client, so what it got must die (RFC 6749 §4.1.2)."""
+
+
 class UnauthorizedClient(OAuthError):
     """The client may not use this way (RFC 6749 §5.2)."""
 
@@ -63,6 +76,54 @@ class UnsupportedGrantType(OAuthError):
     """No such grant here (RFC 6749 §5.2)."""
 
     code = "unsupported_grant_type"
+
+
+class UnsupportedResponseType(OAuthError):
+    """Only `code` is answered here (RFC 6749 §4.1.2.1)."""
+
+    code = "unsupported_response_type"
+
+
+class RequestNotSupported(OAuthError):
+    """Request objects by value are not read here (OpenID Connect Core §3.1.2.6)."""
+
+    code = "request_not_supported"
+
+
+class RequestUriNotSupported(OAuthError):
+    """Request objects by reference are not read here (OpenID Connect Core §3.1.2.6)."""
+
+    code = "request_uri_not_supported"
+
+
+class RegistrationNotSupported(OAuthError):
+    """Nobody registers within an authorization request (OpenID Connect Core §3.1.2.6)."""
+
+    code = "registration_not_supported"
+
+
+class InteractionRequired(OAuthError):
+    """Nothing may be shown, and something would have to be (OpenID Connect Core §3.1.2.6)."""
+
+    code = "interaction_required"
+
+
+class LoginRequired(InteractionRequired):
+    """The person would have to sign in (OpenID Connect Core §3.1.2.6)."""
+
+    code = "login_required"
+
+
+class ConsentRequired(InteractionRequired):
+    """The person would have to consent (OpenID Connect Core §3.1.2.6)."""
+
+    code = "consent_required"
+
+
+class SelectionRequired(InteractionRequired):
+    """The person would have to say which account (OpenID Connect Core §3.1.2.6)."""
+
+    code = "account_selection_required"
 
 
 class InvalidScope(OAuthError):

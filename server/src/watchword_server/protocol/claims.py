@@ -1,0 +1,96 @@
+"""Which claims about a person a client asks for, by scopes and by the `claims` parameter (OpenID Connect Core §5)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import msgspec
+
+from watchword.errors import InvalidToken
+from watchword.jose.jwt import claims as strict
+from watchword_server.protocol.errors import InvalidRequest
+
+SCOPES: Final[Mapping[str, tuple[str, ...]]] = {
+    "profile": (
+        "name",
+        "family_name",
+        "given_name",
+        "middle_name",
+        "nickname",
+        "preferred_username",
+        "profile",
+        "picture",
+        "website",
+        "gender",
+        "birthdate",
+        "zoneinfo",
+        "locale",
+        "updated_at",
+    ),
+    "email": ("email", "email_verified"),
+    "address": ("address",),
+    "phone": ("phone_number", "phone_number_verified"),
+}
+"""What each standard scope asks for (§5.4)."""
+MAX_LENGTH: Final = 4096
+"""Characters of the `claims` parameter."""
+MAX_CLAIMS: Final = 64
+
+Value = str | int | float | bool
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """How one claim is asked for (§5.5.1). `values` are those that would do, any where there are none."""
+
+    essential: bool = False
+    values: tuple[Value, ...] = ()
+
+
+class ClaimsRequest(msgspec.Struct, frozen=True):
+    """The `claims` parameter (§5.5): what is to be in the ID token, and what userinfo is to answer."""
+
+    id_token: Mapping[str, Wanted] = {}
+    userinfo: Mapping[str, Wanted] = {}
+
+
+NOTHING: Final = ClaimsRequest()
+
+
+def requested(text: str | None) -> ClaimsRequest:
+    """Read the `claims` parameter. What is not understood in it is ignored (§5.5); what is no JSON object is not."""
+    if text is None:
+        return NOTHING
+    if len(text) > MAX_LENGTH:
+        raise InvalidRequest("claims is too long")
+    try:
+        found = strict(text.encode())
+    except (InvalidToken, UnicodeError) as error:
+        raise InvalidRequest("claims is not a JSON object") from error
+    return ClaimsRequest(_wanted(found.get("id_token")), _wanted(found.get("userinfo")))
+
+
+def of_scopes(scopes: Collection[str]) -> frozenset[str]:
+    """The claims that these scopes ask userinfo for (§5.4)."""
+    return frozenset(name for scope in scopes for name in SCOPES.get(scope, ()))
+
+
+def _wanted(found: object) -> Mapping[str, Wanted]:
+    if found is None:
+        return {}
+    if not isinstance(found, dict) or len(found) > MAX_CLAIMS:
+        raise InvalidRequest("claims asks for what is no object of claims, or for too many")
+    return {name: _one(name, how) for name, how in found.items()}
+
+
+def _one(name: str, how: object) -> Wanted:
+    if how is None:
+        return Wanted()
+    if not isinstance(how, dict):
+        raise InvalidRequest(f"claims asks for {name[:50]!r} neither by null nor by an object")
+    values = how.get("values", [])
+    if "value" in how:
+        values = [how["value"]]
+    if not isinstance(values, list) or not all(isinstance(value, str | int | float | bool) for value in values):
+        raise InvalidRequest(f"claims asks for values of {name[:50]!r} that no claim has")
+    return Wanted(how.get("essential") is True, tuple(values))
