@@ -7,6 +7,7 @@ import random
 import secrets
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 
 import pytest
 
@@ -217,10 +218,10 @@ async def test_values_count_once_while_redis_comes_and_goes(database):
         ]
         for racer in racers:
             assert await asyncio.to_thread(racer.stdout.readline) == "ready\n"
-        done = asyncio.Event()
+        done, times = asyncio.Event(), 0
 
-        async def harm() -> int:
-            times = 0
+        async def harm() -> None:
+            nonlocal times
             while not done.is_set():
                 await asyncio.to_thread(chance.choice((killed, frozen, emptied, full)), redis)
                 await asyncio.sleep(chance.uniform(0, 0.4))
@@ -228,11 +229,12 @@ async def test_values_count_once_while_redis_comes_and_goes(database):
                 await asyncio.to_thread(redis.restart)
                 await asyncio.sleep(chance.uniform(0, 0.4))
                 times += 1
-            return times
 
         harming = asyncio.create_task(harm())
         try:
-            for turn in range(100):
+            for turn in count():
+                if turn >= 100 and times > 3:  # however fast the machine is, it was harmed
+                    break
                 for again in range(2):
                     for racer in racers:
                         racer.stdin.write(f"value {turn}\n")
@@ -242,6 +244,6 @@ async def test_values_count_once_while_redis_comes_and_goes(database):
                     assert {doubted for _, doubted in answers} == {"0"}
         finally:
             done.set()
-            assert await harming > 3
+            await harming
             for racer in racers:
                 racer.communicate(timeout=30)
