@@ -160,7 +160,7 @@ def _scene(site: Site, ground: Tables) -> Scene:
 def _post(scene: Scene, path: str, client: Client, **form: str) -> httpx2.Response:
     public = {"client_id": client.client_id} if client.secret is None else {}
     url = f"{scene.site.issuer}{path}"
-    return scene.site.http.post(url, data={**form, **public}, auth=client.auth)  # type: ignore[arg-type]  # None: no auth
+    return scene.site.http.post(url, data={**form, **public}, auth=client.auth)
 
 
 def _sign_in(scene: Scene) -> httpx2.Response:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -288,9 +288,7 @@ async def test_a_commit_that_no_standby_has_is_not_acknowledged(held, url):
     """Neither while it waits, nor when an operator ends the waiting: it would be lost with a failover."""
     async with node(url) as store:
         await store.stores.journal.save(AUDIT)
-        held.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        held.execute("SELECT pg_reload_conf()")
-        try:
+        with no_standby(held):
             with pytest.raises(Unavailable):
                 await store.stores.journal.save(Revoke("token", "alone", NOW))
             await asyncio.to_thread(end_the_waiting, held)  # the server's, which outlives ours
@@ -300,9 +298,6 @@ async def test_a_commit_that_no_standby_has_is_not_acknowledged(held, url):
             with pytest.raises(Unavailable):
                 await save
             assert time.monotonic() - began < PATIENCE - 1, "the server did answer"
-        finally:
-            held.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            held.execute("SELECT pg_reload_conf()")
         await goes_on(store)
 
 
@@ -310,19 +305,26 @@ async def test_audit_rows_that_no_standby_has_are_not_acknowledged_either(held, 
     """They need no COMMIT of their own, and so the server's own patience may end the waiting too."""
     async with node(url) as store:
         await store.stores.journal.save(AUDIT)
-        held.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        held.execute("SELECT pg_reload_conf()")
-        try:
+        with no_standby(held):
             with pytest.raises(Unavailable):
                 await store.stores.journal.save(AUDIT)
             save = asyncio.create_task(store.stores.journal.save(AUDIT))
             await asyncio.to_thread(end_the_waiting, held)
             with pytest.raises(Unavailable):
                 await save
-        finally:
-            held.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            held.execute("SELECT pg_reload_conf()")
         await goes_on(store)
+
+
+@contextmanager
+def no_standby(held):
+    """Every commit has to wait for a standby that there is not."""
+    held.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    held.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        held.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        held.execute("SELECT pg_reload_conf()")
 
 
 def end_the_waiting(held) -> None:

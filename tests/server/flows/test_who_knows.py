@@ -158,7 +158,7 @@ async def test_a_database_that_does_not_answer_is_asked_again(house: House, fail
     """What is revoked stays revoked; who knows of it is then unknown, which is not the same as nobody."""
     log, seq = await revoked(house)
     await house.issuer.stores.leases.keep([lease("knows", log=log, seq=seq)])
-    stores = changed(house.issuer.stores, leases=Unsteady(house.issuer.stores.leases, failures))  # type: ignore[arg-type]
+    stores = changed(house.issuer.stores, leases=Unsteady(house.issuer.stores.leases, failures))
     reach = await Awaited(stores, seq, lambda: NOW).everywhere(0.3)
     assert (reach.known, reach.silent) == (known, ())
 

@@ -194,7 +194,7 @@ async def test_a_feed_that_lags_is_told(tmp_path: Path, monkeypatch: pytest.Monk
 async def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:
     """In words for an operator, without the error's own."""
     async with deployment(tmp_path) as issuer:
-        stores = changed(issuer.stores, log=Silent())  # type: ignore[arg-type]
+        stores = changed(issuer.stores, log=Silent())
         async with Upkeep(replace(issuer, stores=stores), Mailbox(), time.time) as upkeep:
             assert await upkeep.ailment() == "the database does not answer"
 

@@ -60,7 +60,7 @@ class Acknowledgements:
         pause, trouble = BackOff(), ""
         while True:
             await self._news.wait()
-            await asyncio.sleep(random.uniform(0, SOON))  # noqa: S311  # nobody gains by guessing it
+            await asyncio.sleep(random.uniform(0, SOON))  # noqa: S311  # spreads load, hides nothing
             self._news.clear()
             try:
                 rest = await self._send()

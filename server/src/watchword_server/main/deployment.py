@@ -30,6 +30,7 @@ class Deployment:
 
 @asynccontextmanager
 async def deployed(settings: Settings) -> AsyncIterator[Deployment]:
+    """The deployment of these settings, with keys that can sign. Raises Refused, KeyStoreError, Unavailable."""
     from watchword.wire.metadata import is_local
     from watchword_server.adapters.argon2 import Argon2
     from watchword_server.adapters.chance import Chance

@@ -132,11 +132,4 @@ async def _in_chunks(connection: Connection, text: str, arguments: Sequence[Valu
 @cache
 def _beside(head: str, text: str) -> str:
     """One row of `head` before each of the rows of `text`, and TRUE behind it; before nothing where there are none."""
-    parts = (
-        "SELECT head.*, found.* FROM (",
-        head,
-        ") head LEFT JOIN (SELECT *, TRUE FROM (",
-        text,
-        ") rows) found ON TRUE",
-    )
-    return "".join(parts)
+    return f"SELECT head.*, found.* FROM ({head}) head LEFT JOIN (SELECT *, TRUE FROM ({text}) rows) found ON TRUE"  # noqa: S608  # of compiled statements

@@ -212,7 +212,7 @@ class Batch:
         self._marked = True
 
 
-def in_one(commands: Commands[Sql], plans: Sequence[Plan]) -> Step | None:
+def one_statement(commands: Commands[Sql], plans: Sequence[Plan]) -> Step | None:
     """The one statement that all of it is: audit rows and nothing else, in a number for which there is an insert.
 
     Such a statement is a transaction by itself, in one trip instead of three.

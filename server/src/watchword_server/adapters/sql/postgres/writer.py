@@ -19,7 +19,7 @@ import msgspec
 from watchword_server.adapters.sql.journal import BATCH, WAITING, Done
 from watchword_server.adapters.sql.plan import Plan
 from watchword_server.adapters.sql.postgres.connections import FAULTS, Connection, passing, reason
-from watchword_server.adapters.sql.postgres.transaction import Batch, Outcome, commit, in_one
+from watchword_server.adapters.sql.postgres.transaction import Batch, Outcome, commit, one_statement
 from watchword_server.adapters.sql.postgres.values import check
 from watchword_server.adapters.sql.statements import Commands, Sql, Step
 from watchword_server.ports import Unavailable
@@ -107,8 +107,8 @@ class Writer:
             return [refused] * len(jobs)
 
     async def _committed(self, plans: Sequence[Plan]) -> Sequence[Outcome]:
-        if (step := in_one(self._commands, plans)) is not None:
-            await self._alone(step)
+        if (step := one_statement(self._commands, plans)) is not None:
+            await self._run_whole(step)
             return [Done((), 0)] * len(plans)
         for left in reversed(range(TRIES)):
             connection = await self._connected()
@@ -125,7 +125,7 @@ class Writer:
             return outcomes
         raise AssertionError("the last try returns or raises")
 
-    async def _alone(self, step: Step) -> None:
+    async def _run_whole(self, step: Step) -> None:
         """Run what commits by itself. Never twice: whoever hears nothing of it cannot know whether it is there."""
         connection = await self._connected()
         self._doubtful = False
