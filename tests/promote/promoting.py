@@ -9,7 +9,7 @@ from pathlib import Path
 from watchword_server.adapters.sql.postgres import connections, upgrade
 from watchword_server.adapters.sql.promote.promotion import Task
 from watchword_server.changes import Audit
-from watchword_server.ports import PromotionStep
+from watchword_server.promotion import PromotionStep
 
 PLACE = "PostgreSQL at 127.0.0.1/test"
 

@@ -21,7 +21,8 @@ from watchword_server.adapters.sql.promote.marker import marker
 from watchword_server.adapters.sql.promote.promotion import promote, undo
 from watchword_server.adapters.sql.sqlite.store import open_store
 from watchword_server.changes import Audit
-from watchword_server.ports import Moved, NotPromoted, PromotionStep, Unavailable, Unfinished
+from watchword_server.ports import Moved, Unavailable, Unfinished
+from watchword_server.promotion import NotPromoted, PromotionStep
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,7 +15,7 @@ from watchword_server.adapters.sql.postgres import upgrade
 from watchword_server.adapters.sql.promote import origin
 from watchword_server.adapters.sql.promote.promotion import promote
 from watchword_server.adapters.sql.schema import metadata
-from watchword_server.ports import NotPromoted, PromotionStep
+from watchword_server.promotion import NotPromoted, PromotionStep
 
 STEPS = ("prepare", "copy", "index", "compare", "follow", "cut")
 CRUCIAL = ("copy", "cut")

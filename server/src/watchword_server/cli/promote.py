@@ -20,7 +20,7 @@ from watchword_server.cli.failures import Usage
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from watchword_server.ports import Promoted, PromotionStep
+    from watchword_server.promotion import Promoted, PromotionStep
     from watchword_server.settings import Settings
 
 To = Annotated[

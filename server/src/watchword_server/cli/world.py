@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from watchword_server.flows.administration import Operator
     from watchword_server.flows.issuer import Issuer
-    from watchword_server.ports import Promoted, PromotionStep
+    from watchword_server.promotion import Promoted, PromotionStep
     from watchword_server.settings import Settings
 
 

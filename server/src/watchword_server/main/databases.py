@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from watchword_server.changes import StoredKey
     from watchword_server.cli.world import DatabaseReport, Migration
     from watchword_server.flows.administration import Operator
-    from watchword_server.ports import Promoted, PromotionStep
+    from watchword_server.promotion import Promoted, PromotionStep
 
 
 async def examine(settings: Settings) -> DatabaseReport | None:

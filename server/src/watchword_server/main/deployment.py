@@ -146,7 +146,7 @@ def refusals() -> Iterator[None]:
     """What an adapter will not do is a refusal, and its sentence is for the operator."""
     from watchword_server.adapters.sql.upgrade import SchemaError
     from watchword_server.flows.administration import Refused
-    from watchword_server.ports import NotPromoted
+    from watchword_server.promotion import NotPromoted
 
     try:
         yield

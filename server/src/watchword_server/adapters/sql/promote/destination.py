@@ -17,7 +17,7 @@ from watchword_server.adapters.sql.postgres.connections import FAULTS, OFF, Conn
 from watchword_server.adapters.sql.promote.marker import TABLE, TAKEN
 from watchword_server.adapters.sql.promote.origin import Change, Digest, Row
 from watchword_server.adapters.sql.promote.shapes import SHAPES, Part, Shape, listed
-from watchword_server.ports import NotPromoted
+from watchword_server.promotion import NotPromoted
 
 LOCK: Final = 7_081_944_325_001_019
 """Held by the one promotion that writes; any number that nobody else uses."""

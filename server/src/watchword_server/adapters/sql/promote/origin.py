@@ -21,7 +21,7 @@ from watchword_server.adapters.sql.promote.marker import AWAY, TABLE, TAKEN, Mar
 from watchword_server.adapters.sql.promote.shapes import SHAPES, Part, Shape, listed
 from watchword_server.adapters.sql.sqlite import connections
 from watchword_server.adapters.sql.upgrade import REVISIONS
-from watchword_server.ports import NotPromoted
+from watchword_server.promotion import NotPromoted
 
 Row = tuple[Any, ...]
 Digest = tuple[int, int]

@@ -30,7 +30,8 @@ from watchword_server.adapters.sql.records import audit_row, stored_key
 from watchword_server.adapters.sql.sqlite.store import open_store
 from watchword_server.adapters.sql.upgrade import REVISION
 from watchword_server.changes import Audit, StoredKey
-from watchword_server.ports import Moved, NotPromoted, Promoted, PromotionStep, Unavailable
+from watchword_server.ports import Moved, Unavailable
+from watchword_server.promotion import NotPromoted, Promoted, PromotionStep
 
 FEW: Final = 500
 """Changes that are soon shipped: then the cut may come."""
