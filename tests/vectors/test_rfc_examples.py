@@ -11,12 +11,11 @@ from tests.vectors.outside import Json, Report, rfc_examples, say
 from watchword.jose import jws
 from watchword.jose.b64 import unb64url
 from watchword.jose.jwk import public_key, shared_key, thumbprint
+from watchword_server.protocol.id_token import left_half
+from watchword_server.protocol.pkce import answers
 
 NOT_RUN: Mapping[str, str] = {
-    "pkce-s256": "nothing here asks for a code yet, so nothing checks a code_verifier",
     "dpop-ath": "nothing here checks a DPoP proof yet; its JWS and its key's thumbprint run as `dpop`",
-    "at_hash": "no ID tokens are made yet",
-    "c_hash": "no ID tokens are made yet",
     "hotp": "no one-time codes yet",
     "totp": "no one-time codes yet",
 }
@@ -48,7 +47,24 @@ def run_dpop(case: Json) -> bool:
     return told == ("dpop+jwt", case["htm"], case["htu"], case["now"], case["jkt"])
 
 
-RUNS = {"jwk-thumbprint": run_thumbprint, "jws": run_jws, "dpop": run_dpop}
+def run_pkce(case: Json) -> bool:
+    """RFC 7636 appendix B."""
+    return answers(case["verifier"], case["challenge"])
+
+
+def run_left_half(case: Json) -> bool:
+    """OpenID Connect Core appendices A.3 and A.4."""
+    return bool(left_half(case["value"], case["alg"]) == case["expect"])
+
+
+RUNS = {
+    "jwk-thumbprint": run_thumbprint,
+    "jws": run_jws,
+    "dpop": run_dpop,
+    "pkce-s256": run_pkce,
+    "at_hash": run_left_half,
+    "c_hash": run_left_half,
+}
 
 
 def test_every_example_comes_out_or_is_of_a_kind_in_the_table(vectors: Path, record_property: Report) -> None:
@@ -67,3 +83,5 @@ def test_an_example_that_is_changed_does_not_come_out(vectors: Path) -> None:
     assert not run_thumbprint({**by_kind["jwk-thumbprint"], "expect": by_kind["dpop"]["jkt"]})
     assert not run_dpop({**by_kind["dpop"], "jkt": by_kind["jwk-thumbprint"]["expect"]})
     assert not run_jws({**by_kind["jws"], "payload": "another"})
+    assert not run_pkce({**by_kind["pkce-s256"], "verifier": by_kind["pkce-s256"]["challenge"]})
+    assert not run_left_half({**by_kind["at_hash"], "alg": "ES512"})

@@ -10,7 +10,12 @@ import msgspec
 
 from watchword.jose.b64 import b64url
 
-_HASHES: Final = {"256": hashlib.sha256, "384": hashlib.sha384, "512": hashlib.sha512}
+_HASHES: Final = {
+    **{f"{family}256": hashlib.sha256 for family in ("RS", "PS", "ES")},
+    **{f"{family}384": hashlib.sha384 for family in ("RS", "PS", "ES")},
+    **{f"{family}512": hashlib.sha512 for family in ("RS", "PS", "ES")},
+    "EdDSA": hashlib.sha512,
+}
 RESERVED: Final = frozenset(
     {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "auth_time", "nonce", "acr", "amr", "azp", "sid", "at_hash"}
     | {"c_hash", "s_hash", "cnf"}
@@ -34,7 +39,7 @@ def left_half(text: str, alg: str) -> str:
 
     Ed25519 hashes with SHA-512.
     """
-    digest = _HASHES["512" if alg == "EdDSA" else alg[-3:]](text.encode("ascii")).digest()
+    digest = _HASHES[alg](text.encode("ascii")).digest()
     return b64url(digest[: len(digest) // 2])
 
 
