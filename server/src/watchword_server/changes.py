@@ -8,13 +8,40 @@ import msgspec
 
 from watchword.log import Kind
 from watchword_server.people.values import Session, User
-from watchword_server.protocol.values import Api, Client, EncryptedToken, Encryption, Grant, RefreshToken
+from watchword_server.protocol.grants.authorization_code import Code
+from watchword_server.protocol.values import (
+    Api,
+    Client,
+    Consent,
+    DeploymentSecret,
+    EncryptedToken,
+    Encryption,
+    Grant,
+    Interaction,
+    Invitation,
+    PushedRequest,
+    RefreshToken,
+)
 
 
 class Add(msgspec.Struct, frozen=True):
     """Insert one record. Conflict when its identity (id, e-mail, audience) or, with a key, its office is taken."""
 
-    record: User | Session | Client | Api | Grant | RefreshToken | EncryptedToken | StoredKey
+    record: (
+        User
+        | Session
+        | Client
+        | Api
+        | Grant
+        | RefreshToken
+        | EncryptedToken
+        | StoredKey
+        | Code
+        | Interaction
+        | PushedRequest
+        | Invitation
+        | DeploymentSecret
+    )
 
 
 class SetPassword(msgspec.Struct, frozen=True):
@@ -22,6 +49,14 @@ class SetPassword(msgspec.Struct, frozen=True):
 
     sub: str
     password_hash: str
+
+
+class SetProfile(msgspec.Struct, frozen=True):
+    """Replace a user's name and further claims."""
+
+    sub: str
+    name: str
+    profile: Mapping[str, object]
 
 
 class SetRoles(msgspec.Struct, frozen=True):
@@ -50,6 +85,12 @@ class SetClientSecret(msgspec.Struct, frozen=True):
 
     client_id: str
     secret_hash: bytes
+
+
+class ReplaceClient(msgspec.Struct, frozen=True):
+    """Replace what may be changed of a client: all but its id, kind, secret, access and state."""
+
+    client: Client
 
 
 class SetApiSecret(msgspec.Struct, frozen=True):
@@ -85,6 +126,76 @@ class EndGrantsOf(msgspec.Struct, frozen=True):
     """End every grant of a client."""
 
     client_id: str
+    at: int
+
+
+class EndGrantsBetween(msgspec.Struct, frozen=True):
+    """End every grant of a person to a client."""
+
+    sub: str
+    client_id: str
+    at: int
+
+
+class Reauthenticate(msgspec.Struct, frozen=True):
+    """The person of a session signed in again. Conflict when it has ended."""
+
+    sid: str
+    at: int
+    amr: tuple[str, ...]
+
+
+class MoveBrowser(msgspec.Struct, frozen=True):
+    """A browser has a new secret: its sessions and what it waits for are found by that from now on."""
+
+    was: bytes
+    to: bytes
+
+
+class Remember(msgspec.Struct, frozen=True):
+    """Keep what a person has allowed a client, in place of what they allowed before."""
+
+    consent: Consent
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """Forget all that a person has allowed a client."""
+
+    sub: str
+    client_id: str
+
+
+class Advance(msgspec.Struct, frozen=True):
+    """Note who signed in, or was chosen, for an authorization request. Conflict when it was answered already."""
+
+    hash: bytes
+    signed_in: str | None
+    selected: str | None
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """An authorization request is answered. Conflict for all but the first answer."""
+
+    hash: bytes
+
+
+class TakePushed(msgspec.Struct, frozen=True):
+    """Use a pushed authorization request. Conflict when it was used already."""
+
+    hash: bytes
+
+
+class UseInvitation(msgspec.Struct, frozen=True):
+    """Register one client with an initial access token. Conflict when it is unknown, used up or has expired."""
+
+    hash: bytes
+    now: int
+
+
+class SpendCode(msgspec.Struct, frozen=True):
+    """Spend a code. Conflict when it was spent already, or its grant has ended: one of many racing callers wins."""
+
+    hash: bytes
     at: int
 
 
@@ -238,10 +349,12 @@ class StoredKey(msgspec.Struct, frozen=True):
 Change = (
     Add
     | SetPassword
+    | SetProfile
     | SetRoles
     | SetUserDisabled
     | SetClientDisabled
     | SetClientSecret
+    | ReplaceClient
     | SetApiSecret
     | SetApiAlg
     | SetApiEncryption
@@ -250,6 +363,16 @@ Change = (
     | EndSessionsOf
     | EndGrant
     | EndGrantsOf
+    | EndGrantsBetween
+    | Reauthenticate
+    | MoveBrowser
+    | Remember
+    | Forget
+    | Advance
+    | Finish
+    | TakePushed
+    | UseInvitation
+    | SpendCode
     | Spend
     | Revoke
     | Unrevoked

@@ -16,8 +16,19 @@ from watchword.jose.jws import Signer
 from watchword.log import Entry
 from watchword_server.changes import Audit, Change, StoredKey
 from watchword_server.people.values import Session, User
+from watchword_server.protocol.grants.authorization_code import Redeemable
 from watchword_server.protocol.grants.refresh_token import Found
-from watchword_server.protocol.values import Api, Client, EncryptedToken, Grant, RefreshToken
+from watchword_server.protocol.values import (
+    Api,
+    Client,
+    Consent,
+    DeploymentSecret,
+    EncryptedToken,
+    Grant,
+    Interaction,
+    PushedRequest,
+    RefreshToken,
+)
 
 
 class Conflict(Exception):
@@ -131,11 +142,52 @@ class Sessions(Protocol):
         """A user's sessions that have not ended, newest first."""
         ...
 
+    async def at(self, browser: bytes) -> Sequence[Session]:
+        """The newest few that were opened at a browser and have not ended; it is known by its secret's SHA-256."""
+        ...
+
 
 class Grants(Protocol):
     """What clients may do for subjects."""
 
     async def find(self, gid: str) -> Grant | None: ...
+    async def of(self, sub: str, now: int) -> Sequence[Grant]:
+        """A user's grants that live, newest first."""
+        ...
+
+    async def made_in(self, sid: str) -> Sequence[Grant]:
+        """Those that were made in a session and have not ended, by client."""
+        ...
+
+
+class Codes(Protocol):
+    """Codes of the authorization endpoint, kept by SHA-256."""
+
+    async def redeemable(self, hash: bytes) -> Redeemable | None:
+        """A code and all that it leads to, of one moment."""
+        ...
+
+
+class Consents(Protocol):
+    """What people have allowed clients."""
+
+    async def find(self, sub: str, client_id: str, audience: str) -> Consent | None: ...
+    async def of(self, sub: str) -> Sequence[Consent]:
+        """All of a user's, by client."""
+        ...
+
+
+class Requests(Protocol):
+    """Authorization requests that wait, kept by SHA-256: for a person, or for the client to send somebody with them."""
+
+    async def interaction(self, hash: bytes) -> Interaction | None: ...
+    async def pushed(self, hash: bytes) -> PushedRequest | None: ...
+
+
+class Secrets(Protocol):
+    """What a deployment made for itself, once."""
+
+    async def find(self, name: str) -> DeploymentSecret | None: ...
 
 
 class RefreshTokens(Protocol):
@@ -363,6 +415,10 @@ class Stores(msgspec.Struct, frozen=True):
     apis: Apis
     sessions: Sessions
     grants: Grants
+    codes: Codes
+    consents: Consents
+    requests: Requests
+    secrets: Secrets
     refresh_tokens: RefreshTokens
     encrypted_tokens: EncryptedTokens
     keys: Keys

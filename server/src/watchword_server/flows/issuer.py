@@ -11,7 +11,7 @@ import msgspec
 from watchword.jose.b64 import b64url
 from watchword_server.changes import Audit, Revoke
 from watchword_server.flows.repeats import Repeats
-from watchword_server.ports import Attempts, KeyStore, MasterKeys, PasswordHasher, Random, Spent, Stores
+from watchword_server.ports import Attempts, Fetcher, KeyStore, MasterKeys, PasswordHasher, Random, Spent, Stores
 from watchword_server.revocation.deaths import Death
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Issuer:
     attempts: Attempts
     spent: Spent
     api_keys: ApiKeys
+    fetcher: Fetcher
     random: Random = field(repr=False)
     repeats: Repeats = field(default_factory=Repeats, repr=False)
 

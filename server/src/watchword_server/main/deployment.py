@@ -48,7 +48,8 @@ async def deployed(settings: Settings) -> AsyncIterator[Deployment]:
         hasher = Argon2(settings.passwords.queue)
         # An issuer on loopback is for development: nobody else reaches it, so it may reach this machine's own servers.
         local = is_local(settings.issuer)
-        api_keys = ApiKeys(GuardedFetcher(local=local, networks=settings.fetch.allowed_networks))
+        fetcher = GuardedFetcher(local=local, networks=settings.fetch.allowed_networks)
+        api_keys = ApiKeys(fetcher)
         try:
             stores = store.stores
             key_store = await _key_store(settings, stores)
@@ -67,6 +68,7 @@ async def deployed(settings: Settings) -> AsyncIterator[Deployment]:
                 attempts=Attempts(),
                 spent=stores.spent,
                 api_keys=api_keys,
+                fetcher=fetcher,
                 random=Chance(),
             )
             await keys.prepare(issuer, Operator("watchword", Caller()), int(time.time()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 
@@ -15,6 +17,8 @@ class User(msgspec.Struct, frozen=True):
     roles: tuple[str, ...]
     created_at: int
     disabled_at: int | None = None
+    profile: Mapping[str, object] = {}  # msgspec gives each its own
+    """Further claims by their names (OpenID Connect Core §5.1), such as `given_name` and `email_verified`."""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -29,3 +33,12 @@ class Session(msgspec.Struct, frozen=True):
     address: str
     agent: str
     ended_at: int | None = None
+    browser: bytes | None = None
+    """The SHA-256 of the secret of the browser that it was opened in at our own pages."""
+    authenticated_at: int | None = None
+    """When the person signed in again in it; None: never since it was opened."""
+
+    @property
+    def auth_time(self) -> int:
+        """When the person last showed who they are."""
+        return self.authenticated_at or self.created_at

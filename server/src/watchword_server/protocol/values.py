@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from watchword_server.protocol.claims import NOTHING, ClaimsRequest
+
 CONFIDENTIAL: Literal["confidential"] = "confidential"
 PUBLIC: Literal["public"] = "public"
 
@@ -34,6 +36,53 @@ class Api(msgspec.Struct, frozen=True):
     """How its tokens are encrypted; None: they are signed only."""
 
 
+class ClientMetadata(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a client says of itself beside its name and addresses (RFC 7591 §2, OpenID Connect Registration 1.0 §2)."""
+
+    application_type: Literal["web", "native"] = "web"
+    token_endpoint_auth_method: str | None = None
+    """None: whichever of the two ways with its secret it likes."""
+    pkce: Literal["required", "optional"] = "required"
+    """`optional` is for confidential clients that cannot do it."""
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    backchannel_logout_uri: str | None = None
+    backchannel_logout_session_required: bool = False
+    subject_type: Literal["public", "pairwise"] = "public"
+    sector: str | None = None
+    """The host that its pairwise subjects are made for (OpenID Connect Core §8.1)."""
+    sector_identifier_uri: str | None = None
+    id_token_signed_response_alg: str = "RS256"
+    id_token_encrypted_response_alg: str | None = None
+    id_token_encrypted_response_enc: str | None = None
+    userinfo_signed_response_alg: str | None = None
+    """None: userinfo is plain JSON."""
+    userinfo_encrypted_response_alg: str | None = None
+    userinfo_encrypted_response_enc: str | None = None
+    request_object_signing_alg: str | None = None
+    """None: any that its keys can verify."""
+    request_uris: tuple[str, ...] = ()
+    require_signed_request_object: bool = False
+    require_pushed_authorization_requests: bool = False
+    jwks: Mapping[str, object] | None = None
+    jwks_uri: str | None = None
+    default_max_age: int | None = None
+    """Seconds."""
+    require_auth_time: bool = False
+    default_acr_values: tuple[str, ...] = ()
+    initiate_login_uri: str | None = None
+    client_uri: str | None = None
+    logo_uri: str | None = None
+    policy_uri: str | None = None
+    tos_uri: str | None = None
+    contacts: tuple[str, ...] = ()
+    software_id: str | None = None
+    software_version: str | None = None
+    registered_itself: bool = False
+    """Whether nobody but the client vouches for what it says."""
+    management_hash: bytes | None = None
+    """The SHA-256 of its registration access token (RFC 7592 §3)."""
+
+
 class Client(msgspec.Struct, frozen=True):
     """A registered program (RFC 6749 §2). `access` says, for each audience, the scopes it may have."""
 
@@ -54,6 +103,19 @@ class Client(msgspec.Struct, frozen=True):
     disabled_at: int | None = None
     access_token_alg: str | None = None
     """What its tokens are signed with where the API does not mind; None: what the deployment chose."""
+    metadata: ClientMetadata = ClientMetadata()
+
+
+class Authentication(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What an ID token and userinfo tell: how the person signed in, and what was asked for. Times are seconds."""
+
+    sid: str
+    """The session in which it happened, also where the grant outlives it."""
+    auth_time: int
+    amr: tuple[str, ...]
+    """How (RFC 8176)."""
+    acr: str | None = None
+    claims: ClaimsRequest = NOTHING
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -69,6 +131,62 @@ class Grant(msgspec.Struct, frozen=True):
     sid: str | None = None
     parent: str | None = None
     ended_at: int | None = None
+    made_in: str | None = None
+    """The session in which a person allowed it. An offline grant outlives it, and then has no `sid`."""
+    authentication: Authentication | None = None
+    """For a grant of OpenID Connect."""
+
+
+class Consent(msgspec.Struct, frozen=True):
+    """What a person has allowed a client at one API, so that nobody asks again."""
+
+    sub: str
+    client_id: str
+    audience: str
+    scope: tuple[str, ...]
+    granted_at: int
+
+
+class Interaction(msgspec.Struct, frozen=True):
+    """An authorization request that waits for a person at one browser; kept by SHA-256, as the browser's secret is.
+
+    An empty `client_id` is the person's own visit to the account page. Times are seconds since 1970.
+    """
+
+    hash: bytes
+    client_id: str
+    parameters: Mapping[str, str]
+    browser: bytes
+    expires_at: int
+    signed_in: str | None = None
+    """The session that was opened, or authenticated again, for this request."""
+    selected: str | None = None
+    """The session that the person chose for it."""
+
+
+class PushedRequest(msgspec.Struct, frozen=True):
+    """A pushed authorization request (RFC 9126), kept by the SHA-256 of its `request_uri`."""
+
+    hash: bytes
+    client_id: str
+    parameters: Mapping[str, str]
+    expires_at: int
+
+
+class DeploymentSecret(msgspec.Struct, frozen=True):
+    """Random bytes that a deployment makes once and keeps for ever, such as the salt of pairwise subjects."""
+
+    name: str
+    value: bytes
+
+
+class Invitation(msgspec.Struct, frozen=True):
+    """An initial access token (RFC 7591 §3), kept by SHA-256: so many clients may register with it."""
+
+    hash: bytes
+    created_at: int
+    expires_at: int
+    uses_left: int
 
 
 class EncryptedToken(msgspec.Struct, frozen=True):

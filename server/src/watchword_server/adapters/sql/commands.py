@@ -35,14 +35,20 @@ from watchword_server.adapters.sql.schema import (
     apis,
     audit,
     clients,
+    codes,
+    consents,
     encrypted_tokens,
     grants,
     head,
+    interactions,
+    invitations,
     keys,
     leases,
     outbox,
+    pushed_requests,
     refresh_tokens,
     revocations,
+    secrets,
     sessions,
     spent,
     users,
@@ -50,7 +56,19 @@ from watchword_server.adapters.sql.schema import (
 from watchword_server.adapters.sql.statements import Commands, Value
 from watchword_server.changes import StoredKey
 from watchword_server.people.values import Session, User
-from watchword_server.protocol.values import Api, Client, EncryptedToken, Grant, RefreshToken
+from watchword_server.protocol.grants.authorization_code import Code
+from watchword_server.protocol.values import (
+    Api,
+    Client,
+    Consent,
+    DeploymentSecret,
+    EncryptedToken,
+    Grant,
+    Interaction,
+    Invitation,
+    PushedRequest,
+    RefreshToken,
+)
 
 AUDIT_SIZES: Final = (1, 8, 32)
 """Rows of the audit inserts: one statement for many rows, since each costs its own trip through the driver."""
@@ -58,6 +76,9 @@ LEASE_SIZES: Final = (1, 8, 64)
 """Rows of the statements that keep leases, for the same reason."""
 LAPSED: Final = 60
 """Seconds for which a lease that has ended is kept: nodes whose clocks differ must not take what others still count."""
+
+REPLAYED: Final = 24 * 3600
+"""Seconds for which a code that has expired is remembered: who sends it once more ends what it was exchanged for."""
 
 PURGED_AT_ONCE: Final = 500
 """Rows of each table in one purge, so that it never holds the writer for long."""
@@ -71,18 +92,28 @@ TABLES: Final[dict[type[Record], Table]] = {
     RefreshToken: refresh_tokens,
     EncryptedToken: encrypted_tokens,
     StoredKey: keys,
+    Code: codes,
+    Consent: consents,
+    Interaction: interactions,
+    PushedRequest: pushed_requests,
+    Invitation: invitations,
+    DeploymentSecret: secrets,
 }
 
 
 def commands() -> Commands[ClauseElement]:
     """The orders."""
     return Commands(
-        add={kind.__name__: _insert(table) for kind, table in TABLES.items()},
+        add={kind.__name__: _insert(table) for kind, table in TABLES.items() if kind is not Consent},
         set_password=_change(users.c.sub, "password_hash"),
+        set_profile=_change(users.c.sub, "name", "profile"),
         set_roles=_change(users.c.sub, "roles"),
         set_user_disabled=_change(users.c.sub, "disabled_at"),
         set_client_disabled=_change(clients.c.client_id, "disabled_at"),
         set_client_secret=_change(clients.c.client_id, "secret_hash"),
+        replace_client=_change(
+            clients.c.client_id, "name", "grant_types", "redirect_uris", "origins", "rotates", "metadata"
+        ),
         set_api_secret=_change(apis.c.audience, "secret_hash"),
         set_api_alg=_change(apis.c.audience, "access_token_alg"),
         set_api_encryption=_change(apis.c.audience, "encryption"),
@@ -93,6 +124,43 @@ def commands() -> Commands[ClauseElement]:
         end_grants_of_user=_end(grants.c.sub),
         end_grant=_end(grants.c.gid),
         end_grants_of_client=_end(grants.c.client_id),
+        end_grants_between=(
+            update(grants)
+            .where(
+                grants.c.ended_at.is_(None),
+                grants.c.sub == bindparam("by_sub"),
+                grants.c.client_id == bindparam("to_client_id"),
+            )
+            .values(ended_at=bindparam("at"))
+        ),
+        reauthenticate=(
+            update(sessions)
+            .where(sessions.c.sid == bindparam("of"), sessions.c.ended_at.is_(None))
+            .values(authenticated_at=bindparam("at"), amr=bindparam("amr"))
+        ),
+        move_sessions=_move(sessions.c.browser),
+        move_interactions=_move(interactions.c.browser),
+        remember=_remember(),
+        forget=delete(consents).where(
+            consents.c.sub == bindparam("sub"), consents.c.client_id == bindparam("client_id")
+        ),
+        advance=(
+            update(interactions)
+            .where(interactions.c.hash == bindparam("of"))
+            .values(signed_in=bindparam("signed_in"), selected=bindparam("selected"))
+        ),
+        finish=delete(interactions).where(interactions.c.hash == bindparam("hash")),
+        take_pushed=delete(pushed_requests).where(pushed_requests.c.hash == bindparam("hash")),
+        use_invitation=(
+            update(invitations)
+            .where(
+                invitations.c.hash == bindparam("of"),
+                invitations.c.uses_left > 0,
+                invitations.c.expires_at > bindparam("now"),
+            )
+            .values(uses_left=invitations.c.uses_left - 1)
+        ),
+        spend_code=_spend_code(),
         spend=_spend(),
         unrevoked=_unrevoked(),
         activate_key=_activate(),
@@ -124,9 +192,13 @@ def commands() -> Commands[ClauseElement]:
     )
 
 
-def _change(key: Column[str], name: str) -> Update:
-    value: BindParameter[Value] = bindparam(name)
-    return update(key.table).where(key == bindparam(f"for_{key.name}")).values({name: value})
+def _change(key: Column[str], *names: str) -> Update:
+    values: dict[str, BindParameter[Value]] = {name: bindparam(name) for name in names}
+    return update(key.table).where(key == bindparam(f"for_{key.name}")).values(values)
+
+
+def _move(column: Column[bytes]) -> Update:
+    return update(column.table).where(column == bindparam("was")).values({column.name: bindparam("to")})
 
 
 def _end(column: Column[str]) -> Update:
@@ -160,6 +232,25 @@ def _spend() -> Update:
             sealed_successor=bindparam("sealed_successor"),
         )
     )
+
+
+def _spend_code() -> Update:
+    """As for refresh tokens: the database decides the race."""
+    grant_lives = exists().where(grants.c.gid == codes.c.gid, grants.c.ended_at.is_(None))
+    return (
+        update(codes)
+        .where(codes.c.hash == bindparam("of"), codes.c.spent_at.is_(None), grant_lives)
+        .values(spent_at=bindparam("at"))
+    )
+
+
+def _remember() -> Upsert:
+    """What was allowed last counts."""
+    values: dict[str, BindParameter[Any]] = {column.name: bindparam(column.name) for column in consents.c}
+    put = Upsert(consents).values(values)
+    latest = {"scope": put.excluded.scope, "granted_at": put.excluded.granted_at}
+    keys = [consents.c.sub, consents.c.client_id, consents.c.audience]
+    return put.on_conflict_do_update(index_elements=keys, set_=latest)
 
 
 def _spend_once() -> Upsert:
@@ -227,6 +318,10 @@ def _purges() -> tuple[Delete, ...]:
     return (
         _purge(refresh_tokens.c.hash, refresh_tokens.c.expires_at < now),
         _purge(encrypted_tokens.c.hash, encrypted_tokens.c.expires_at < now),
+        _purge(codes.c.hash, codes.c.expires_at < now - REPLAYED),
+        _purge(interactions.c.hash, interactions.c.expires_at < now),
+        _purge(pushed_requests.c.hash, pushed_requests.c.expires_at < now),
+        delete(invitations).where(invitations.c.expires_at < now),
         _purge(grants.c.gid, grants.c.expires_at < now, childless),
         _purge(sessions.c.sid, sessions.c.expires_at < now),
         _purge(revocations.c.seq, revocations.c.until < now),

@@ -12,14 +12,22 @@ from watchword_server.adapters.sql.statements import Commands, Sql, Step, Value
 from watchword_server.changes import (
     ActivateKey,
     Add,
+    Advance,
     Audit,
     Change,
     DropKey,
     EndGrant,
+    EndGrantsBetween,
     EndGrantsOf,
     EndSession,
     EndSessionsOf,
+    Finish,
+    Forget,
+    MoveBrowser,
     RaiseLifetime,
+    Reauthenticate,
+    Remember,
+    ReplaceClient,
     ResealKey,
     RetireKey,
     Revoke,
@@ -31,12 +39,16 @@ from watchword_server.changes import (
     SetClientDisabled,
     SetClientSecret,
     SetPassword,
+    SetProfile,
     SetRoles,
     SetUserDisabled,
     Spend,
+    SpendCode,
     StoredKey,
+    TakePushed,
     Unresealed,
     Unrevoked,
+    UseInvitation,
 )
 from watchword_server.people.values import User
 from watchword_server.protocol.values import Api, Client
@@ -48,10 +60,12 @@ MAX_UNTIL: Final = 2**53
 _CACHED_CHANGES: Final = frozenset(
     (
         SetPassword,
+        SetProfile,
         SetRoles,
         SetUserDisabled,
         SetClientDisabled,
         SetClientSecret,
+        ReplaceClient,
         SetApiSecret,
         SetApiAlg,
         SetApiEncryption,
@@ -125,6 +139,24 @@ def _steps(c: Commands[Sql], change: Change) -> tuple[Step, ...]:
             return (Step(c.add[type(record).__name__].text, row(record), must=False),)
         case Spend():
             return (_spend(c, change),)
+        case SpendCode(hash, at):
+            return (c.spend_code.must(of=hash, at=at),)
+        case Finish(hash):
+            return (c.finish.must(hash=hash),)
+        case Advance(hash, signed_in, selected):
+            return (c.advance.must(of=hash, signed_in=signed_in, selected=selected),)
+        case TakePushed(hash):
+            return (c.take_pushed.must(hash=hash),)
+        case UseInvitation(hash, now):
+            return (c.use_invitation.must(of=hash, now=now),)
+        case Remember(consent):
+            return (Step(c.remember.text, row(consent), must=False),)
+        case Forget(sub, client_id):
+            return (c.forget.step(sub=sub, client_id=client_id),)
+        case Reauthenticate(sid, at, amr):
+            return (c.reauthenticate.must(of=sid, at=at, amr=text(amr)),)
+        case MoveBrowser(was, to):
+            return (c.move_sessions.step(was=was, to=to), c.move_interactions.step(was=was, to=to))
         case Unrevoked(rev, sub, client_id, sid):
             return (c.unrevoked.must(rev=rev, sub=sub, client_id=client_id, sid=sid),)
         case Send(topic, body, at):
@@ -138,6 +170,12 @@ def _steps(c: Commands[Sql], change: Change) -> tuple[Step, ...]:
             return (end(gid=gid, at=at),)
         case EndGrantsOf(client_id, at):
             return (c.end_grants_of_client.step(client_id=client_id, at=at),)
+        case EndGrantsBetween(sub, client_id, at):
+            return (c.end_grants_between.step(by_sub=sub, to_client_id=client_id, at=at),)
+        case SetProfile(sub, name, profile):
+            return (c.set_profile.must(for_sub=sub, name=name, profile=text(profile)),)
+        case ReplaceClient(client):
+            return (_replace_client(c, client),)
         case SetPassword(sub, password_hash):
             return (c.set_password.must(for_sub=sub, password_hash=password_hash),)
         case SetRoles(sub, roles):
@@ -175,6 +213,18 @@ def _steps(c: Commands[Sql], change: Change) -> tuple[Step, ...]:
             raise AssertionError("these are no statements of their own")
         case _:
             assert_never(change)
+
+
+def _replace_client(c: Commands[Sql], client: Client) -> Step:
+    return c.replace_client.must(
+        for_client_id=client.client_id,
+        name=client.name,
+        grant_types=text(client.grant_types),
+        redirect_uris=text(client.redirect_uris),
+        origins=text(client.origins),
+        rotates=client.rotates,
+        metadata=text(client.metadata),
+    )
 
 
 def _spend(c: Commands[Sql], spend: Spend) -> Step:

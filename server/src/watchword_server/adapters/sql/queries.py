@@ -11,14 +11,19 @@ from watchword_server.adapters.sql.schema import (
     apis,
     audit,
     clients,
+    codes,
+    consents,
     encrypted_tokens,
     grants,
     head,
+    interactions,
     keys,
     leases,
     outbox,
+    pushed_requests,
     refresh_tokens,
     revocations,
+    secrets,
     sessions,
     users,
 )
@@ -59,7 +64,35 @@ def queries() -> Queries[ClauseElement]:
             .where(sessions.c.sub == bindparam("sub"), sessions.c.ended_at.is_(None))
             .order_by(sessions.c.created_at.desc(), sessions.c.sid)
         ),
+        sessions_at=(
+            select(sessions)
+            .where(sessions.c.browser == bindparam("browser"), sessions.c.ended_at.is_(None))
+            .order_by(sessions.c.created_at.desc(), sessions.c.sid)
+            .limit(LIMIT)
+        ),
         grant=_one(grants.c.gid),
+        grants_of=(
+            select(grants)
+            .where(
+                grants.c.sub == bindparam("sub"), grants.c.ended_at.is_(None), grants.c.expires_at > bindparam("now")
+            )
+            .order_by(grants.c.created_at.desc(), grants.c.gid)
+        ),
+        grants_made_in=(
+            select(grants)
+            .where(grants.c.made_in == bindparam("sid"), grants.c.ended_at.is_(None))
+            .order_by(grants.c.client_id, grants.c.gid)
+        ),
+        redeemable=_redeemable(),
+        consent=select(consents).where(
+            consents.c.sub == bindparam("sub"),
+            consents.c.client_id == bindparam("client_id"),
+            consents.c.audience == bindparam("audience"),
+        ),
+        consents_of=select(consents).where(consents.c.sub == bindparam("sub")).order_by(consents.c.client_id),
+        interaction=_one(interactions.c.hash),
+        pushed_request=_one(pushed_requests.c.hash),
+        secret=_one(secrets.c.name),
         refresh_token=_one(refresh_tokens.c.hash),
         family=_family(),
         encrypted_token=_one(encrypted_tokens.c.hash),
@@ -98,6 +131,17 @@ def _family() -> Select[*tuple[Any, ...]]:
     )
     whole = select(refresh_tokens, successor, grants, sessions, users).select_from(leads)
     return whole.where(refresh_tokens.c.hash == bindparam("hash")).execution_options(**{IDENTITY: 0})
+
+
+def _redeemable() -> Select[*tuple[Any, ...]]:
+    """All that the exchange of a code has to know, in one look."""
+    leads = (
+        codes.outerjoin(grants, grants.c.gid == codes.c.gid)
+        .outerjoin(sessions, sessions.c.sid == grants.c.made_in)
+        .outerjoin(users, users.c.sub == grants.c.sub)
+    )
+    whole = select(codes, grants, sessions, users).select_from(leads)
+    return whole.where(codes.c.hash == bindparam("hash")).execution_options(**{IDENTITY: 0})
 
 
 def _page(column: Column[str]) -> Select[*tuple[Any, ...]]:

@@ -11,11 +11,24 @@ from watchword_server.adapters.sql.statements import Queries, Row, Sql, Value
 from watchword_server.changes import Audit, StoredKey
 from watchword_server.people.values import Session, User
 from watchword_server.ports import Head
+from watchword_server.protocol.grants.authorization_code import Redeemable
 from watchword_server.protocol.grants.refresh_token import Found
-from watchword_server.protocol.values import Api, Client, EncryptedToken, Grant, RefreshToken
+from watchword_server.protocol.values import (
+    Api,
+    Client,
+    Consent,
+    DeploymentSecret,
+    EncryptedToken,
+    Grant,
+    Interaction,
+    PushedRequest,
+    RefreshToken,
+)
 
 NEAR: Final = 200
 """Log entries that are few."""
+AT_ONE_BROWSER: Final = 20
+"""Sessions that a browser may choose from."""
 CACHED: Final = 10_000
 """Records that a cache holds before it is emptied."""
 
@@ -182,6 +195,10 @@ class SqlSessions:
     async def of(self, sub: str) -> Sequence[Session]:
         return await self._source.every(records.session, self._queries.sessions_of, sub=sub)
 
+    async def at(self, browser: bytes) -> Sequence[Session]:
+        sql = self._queries.sessions_at
+        return await self._source.every(records.session, sql, browser=browser, limit=AT_ONE_BROWSER)
+
 
 class SqlGrants:
     """What clients may do for subjects."""
@@ -192,6 +209,64 @@ class SqlGrants:
 
     async def find(self, gid: str) -> Grant | None:
         return await self._source.one(records.grant, self._queries.grant, gid=gid)
+
+    async def of(self, sub: str, now: int) -> Sequence[Grant]:
+        return await self._source.every(records.grant, self._queries.grants_of, sub=sub, now=now)
+
+    async def made_in(self, sid: str) -> Sequence[Grant]:
+        return await self._source.every(records.grant, self._queries.grants_made_in, sid=sid)
+
+
+class SqlCodes:
+    """Codes of the authorization endpoint."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._queries = source.queries
+
+    async def redeemable(self, hash: bytes) -> Redeemable | None:
+        return await self._source.one(records.redeemable, self._queries.redeemable, hash=hash)
+
+
+class SqlConsents:
+    """What people have allowed."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._queries = source.queries
+
+    async def find(self, sub: str, client_id: str, audience: str) -> Consent | None:
+        sql = self._queries.consent
+        found = await self._source.every(records.consent, sql, sub=sub, client_id=client_id, audience=audience)
+        return found[0] if found else None
+
+    async def of(self, sub: str) -> Sequence[Consent]:
+        return await self._source.every(records.consent, self._queries.consents_of, sub=sub)
+
+
+class SqlRequests:
+    """Authorization requests that wait: for a person, or for the client to come back with them."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._queries = source.queries
+
+    async def interaction(self, hash: bytes) -> Interaction | None:
+        return await self._source.one(records.interaction, self._queries.interaction, hash=hash)
+
+    async def pushed(self, hash: bytes) -> PushedRequest | None:
+        return await self._source.one(records.pushed_request, self._queries.pushed_request, hash=hash)
+
+
+class SqlSecrets:
+    """What a deployment made for itself."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._queries = source.queries
+
+    async def find(self, name: str) -> DeploymentSecret | None:
+        return await self._source.one(records.secret, self._queries.secret, name=name)
 
 
 class SqlRefreshTokens:

@@ -13,16 +13,70 @@ from watchword_server.adapters.sql.statements import Row, Value
 from watchword_server.changes import Audit, StoredKey
 from watchword_server.people.values import Session, User
 from watchword_server.ports import Head, Lease, Parcel
+from watchword_server.protocol.grants.authorization_code import Code, Redeemable
 from watchword_server.protocol.grants.refresh_token import Found
-from watchword_server.protocol.values import Api, Client, EncryptedToken, Encryption, Grant, RefreshToken
+from watchword_server.protocol.values import (
+    Api,
+    Authentication,
+    Client,
+    ClientMetadata,
+    Consent,
+    DeploymentSecret,
+    EncryptedToken,
+    Encryption,
+    Grant,
+    Interaction,
+    Invitation,
+    PushedRequest,
+    RefreshToken,
+)
 
-Record = User | Session | Client | Api | Grant | RefreshToken | EncryptedToken | StoredKey
-"""What `Add` can insert."""
+Record = (
+    User
+    | Session
+    | Client
+    | Api
+    | Grant
+    | RefreshToken
+    | EncryptedToken
+    | StoredKey
+    | Code
+    | Consent
+    | Interaction
+    | PushedRequest
+    | Invitation
+    | DeploymentSecret
+)
+"""What is kept as a row of its own."""
 
-Compound = tuple[str, ...] | frozenset[str] | Mapping[str, tuple[str, ...]] | Mapping[str, str | int] | Encryption
+Compound = (
+    tuple[str, ...]
+    | frozenset[str]
+    | Mapping[str, tuple[str, ...]]
+    | Mapping[str, str | int]
+    | Mapping[str, object]
+    | Encryption
+    | ClientMetadata
+    | Authentication
+)
 """What is kept as JSON text."""
 
-RECORDS: Final = (User, Session, Client, Api, Grant, RefreshToken, EncryptedToken, StoredKey)
+RECORDS: Final = (
+    User,
+    Session,
+    Client,
+    Api,
+    Grant,
+    RefreshToken,
+    EncryptedToken,
+    StoredKey,
+    Code,
+    Consent,
+    Interaction,
+    PushedRequest,
+    Invitation,
+    DeploymentSecret,
+)
 
 _READ: Final = {kind: attrgetter(*kind.__struct_fields__) for kind in RECORDS}
 _PLAIN: Final = frozenset((str, bytes, int, bool, type(None)))
@@ -33,6 +87,10 @@ _strings = msgspec.json.Decoder(tuple[str, ...]).decode
 _names = msgspec.json.Decoder(frozenset[str]).decode
 _access = msgspec.json.Decoder(dict[str, tuple[str, ...]]).decode
 _encryption = msgspec.json.Decoder(Encryption).decode
+_metadata = msgspec.json.Decoder(ClientMetadata).decode
+_authentication = msgspec.json.Decoder(Authentication).decode
+_parameters = msgspec.json.Decoder(dict[str, str]).decode
+_profile = msgspec.json.Decoder(dict[str, object]).decode
 _facts = msgspec.json.Decoder(dict[str, str | int]).decode
 
 
@@ -62,24 +120,29 @@ def entry(row: Row) -> Entry:
     return Entry(*row)
 
 
+def secret(row: Row) -> DeploymentSecret:
+    return DeploymentSecret(*row)
+
+
 def chain(row: Row) -> bytes:
     digest: bytes = row[0]
     return digest
 
 
 def user(row: Row) -> User:
-    sub, email, name, password_hash, roles, created_at, disabled_at = row
-    return User(sub, email, name, password_hash, _strings(roles), created_at, disabled_at)
+    sub, email, name, password_hash, roles, created_at, disabled_at, profile = row
+    facts = {} if profile == "{}" else _profile(profile)
+    return User(sub, email, name, password_hash, _strings(roles), created_at, disabled_at, facts)
 
 
 def session(row: Row) -> Session:
-    sid, sub, client_id, amr, created_at, expires_at, address, agent, ended_at = row
-    return Session(sid, sub, client_id, _strings(amr), created_at, expires_at, address, agent, ended_at)
+    sid, sub, client_id, amr, *rest = row
+    return Session(sid, sub, client_id, _strings(amr), *rest)
 
 
 def client(row: Row) -> Client:
     client_id, name, kind, secret, grant_types, access, created_at, own, redirects, origins, rotates, *rest = row
-    disabled_at, access_token_alg = rest
+    disabled_at, access_token_alg, metadata = rest
     return Client(
         client_id=client_id,
         name=name,
@@ -94,6 +157,7 @@ def client(row: Row) -> Client:
         rotates=bool(rotates),
         disabled_at=disabled_at,
         access_token_alg=access_token_alg,
+        metadata=_metadata(metadata),
     )
 
 
@@ -104,8 +168,10 @@ def api(row: Row) -> Api:
 
 
 def grant(row: Row) -> Grant:
-    gid, client_id, sub, audience, scope, created_at, expires_at, sid, parent, ended_at = row
-    return Grant(gid, client_id, sub, audience, _strings(scope), created_at, expires_at, sid, parent, ended_at)
+    gid, client_id, sub, audience, scope, created_at, expires_at, sid, parent, ended_at, made_in, told = row
+    granted = _strings(scope)
+    how = None if told is None else _authentication(told)
+    return Grant(gid, client_id, sub, audience, granted, created_at, expires_at, sid, parent, ended_at, made_in, how)
 
 
 def refresh_token(row: Row) -> RefreshToken:
@@ -117,10 +183,49 @@ def family(row: Row) -> Found:
     return Found(
         RefreshToken(*row[:7]),
         RefreshToken(*row[7:14]) if row[7] is not None else None,
-        grant(row[14:24]) if row[14] is not None else None,
-        session(row[24:33]) if row[24] is not None else None,
-        user(row[33:]) if row[33] is not None else None,
+        grant(row[14:26]) if row[14] is not None else None,
+        session(row[26:37]) if row[26] is not None else None,
+        user(row[37:]) if row[37] is not None else None,
     )
+
+
+def code(row: Row) -> Code:
+    hash, client_id, redirect_uri, code_challenge, nonce, gid, expires_at, spent_at = row
+    return Code(
+        hash=hash,
+        client_id=client_id,
+        redirect_uri=redirect_uri,
+        code_challenge=code_challenge,
+        nonce=nonce,
+        gid=gid,
+        expires_at=expires_at,
+        spent_at=spent_at,
+    )
+
+
+def redeemable(row: Row) -> Redeemable:
+    """A code and what it leads to: their columns, one after the other, all NULL where it leads nowhere."""
+    return Redeemable(
+        code(row[:8]),
+        grant(row[8:20]) if row[8] is not None else None,
+        session(row[20:31]) if row[20] is not None else None,
+        user(row[31:]) if row[31] is not None else None,
+    )
+
+
+def consent(row: Row) -> Consent:
+    sub, client_id, audience, scope, granted_at = row
+    return Consent(sub, client_id, audience, _strings(scope), granted_at)
+
+
+def interaction(row: Row) -> Interaction:
+    hash, client_id, parameters, *rest = row
+    return Interaction(hash, client_id, _parameters(parameters), *rest)
+
+
+def pushed_request(row: Row) -> PushedRequest:
+    hash, client_id, parameters, expires_at = row
+    return PushedRequest(hash, client_id, _parameters(parameters), expires_at)
 
 
 def encrypted_token(row: Row) -> EncryptedToken:

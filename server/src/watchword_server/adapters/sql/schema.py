@@ -41,8 +41,16 @@ def _table(
     return Table(name, metadata, *parts, sqlite_strict=True, sqlite_autoincrement=sqlite_autoincrement)
 
 
-def _text(name: str, *also: ForeignKey, null: bool = False, key: bool = False, unique: bool = False) -> Column[str]:
-    return Column(name, _TEXT, *also, nullable=null, primary_key=key, unique=unique)
+def _text(
+    name: str,
+    *also: ForeignKey,
+    null: bool = False,
+    key: bool = False,
+    unique: bool = False,
+    default: str | None = None,
+) -> Column[str]:
+    """`default` is for a column that older code does not know and leaves out."""
+    return Column(name, _TEXT, *also, nullable=null, primary_key=key, unique=unique, server_default=default)
 
 
 def _number(name: str, *, null: bool = False, key: bool = False, counted: bool = False) -> Column[int]:
@@ -83,6 +91,7 @@ users = _table(
     _text("roles"),
     _number("created_at"),
     _number("disabled_at", null=True),
+    _text("profile", default="{}"),
 )
 
 clients = _table(
@@ -100,6 +109,7 @@ clients = _table(
     _number("rotates"),
     _number("disabled_at", null=True),
     _text("access_token_alg", null=True),
+    _text("metadata", default="{}"),
 )
 
 apis = _table(
@@ -125,6 +135,8 @@ sessions = _table(
     _text("address"),
     _text("agent"),
     _number("ended_at", null=True),
+    _bytes("browser", null=True),
+    _number("authenticated_at", null=True),
 )
 
 grants = _table(
@@ -139,6 +151,64 @@ grants = _table(
     _text("sid", null=True),
     _text("parent", null=True),
     _number("ended_at", null=True),
+    _text("made_in", null=True),
+    _text("authentication", null=True),
+)
+
+codes = _table(
+    "codes",
+    _bytes("hash", key=True),
+    _text("client_id"),
+    _text("redirect_uri"),
+    _text("code_challenge", null=True),
+    _text("nonce", null=True),
+    _text("gid"),
+    _number("expires_at"),
+    _number("spent_at", null=True),
+)
+
+consents = _table(
+    "consents",
+    _text("sub", ForeignKey("users.sub"), key=True),
+    _text("client_id", ForeignKey("clients.client_id"), key=True),
+    _text("audience", key=True),
+    _text("scope"),
+    _number("granted_at"),
+)
+
+interactions = _table(
+    "interactions",
+    _bytes("hash", key=True),
+    _text("client_id"),
+    _text("parameters"),
+    _bytes("browser"),
+    _number("expires_at"),
+    _text("signed_in", null=True),
+    _text("selected", null=True),
+)
+"""Authorization requests that wait for a person; an answered one is gone."""
+
+pushed_requests = _table(
+    "pushed_requests",
+    _bytes("hash", key=True),
+    _text("client_id"),
+    _text("parameters"),
+    _number("expires_at"),
+)
+
+invitations = _table(
+    "invitations",
+    _bytes("hash", key=True),
+    _number("created_at"),
+    _number("expires_at"),
+    _number("uses_left"),
+)
+"""Initial access tokens."""
+
+secrets = _table(
+    "secrets",
+    _text("name", key=True),
+    _bytes("value"),
 )
 
 refresh_tokens = _table(
@@ -236,6 +306,12 @@ Index(None, grants.c.sub)
 Index(None, grants.c.client_id)
 Index(None, grants.c.sid)
 Index(None, grants.c.expires_at)
+Index(None, grants.c.made_in)
+Index(None, sessions.c.browser)
+Index(None, codes.c.expires_at)
+Index(None, interactions.c.expires_at)
+Index(None, interactions.c.browser)
+Index(None, pushed_requests.c.expires_at)
 Index(None, refresh_tokens.c.gid)
 Index(None, refresh_tokens.c.expires_at)
 Index(None, encrypted_tokens.c.expires_at)

@@ -69,7 +69,16 @@ class Queries(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unkn
     apis: S
     session: S
     sessions_of: S
+    sessions_at: S
     grant: S
+    grants_of: S
+    grants_made_in: S
+    redeemable: S
+    consent: S
+    consents_of: S
+    interaction: S
+    pushed_request: S
+    secret: S
     refresh_token: S
     family: S
     encrypted_token: S
@@ -88,10 +97,12 @@ class Commands(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unk
     add: dict[str, S]
     """By the name of the record's class."""
     set_password: S
+    set_profile: S
     set_roles: S
     set_user_disabled: S
     set_client_disabled: S
     set_client_secret: S
+    replace_client: S
     set_api_secret: S
     set_api_alg: S
     set_api_encryption: S
@@ -102,6 +113,17 @@ class Commands(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unk
     end_grants_of_user: S
     end_grant: S
     end_grants_of_client: S
+    end_grants_between: S
+    reauthenticate: S
+    move_sessions: S
+    move_interactions: S
+    remember: S
+    forget: S
+    advance: S
+    finish: S
+    take_pushed: S
+    use_invitation: S
+    spend_code: S
     spend: S
     unrevoked: S
     activate_key: S

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
+from watchword_server.people.values import Session, User
 from watchword_server.protocol.errors import CodeReplayed, InvalidGrant, UnauthorizedClient
 from watchword_server.protocol.pkce import answers
-from watchword_server.protocol.values import Client
+from watchword_server.protocol.values import Client, Grant
 
 GRANT_TYPE = "authorization_code"
 LIFETIME = 60
 """Seconds."""
+
+
+PREFIX = "wwc_"
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,10 +25,20 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
     redirect_uri: str
     code_challenge: str | None
     """S256; None where the client may do without."""
+    nonce: str | None = None
     gid: str
     """The grant that its tokens belong to, and that dies when the code comes back."""
     expires_at: int
     spent_at: int | None = None
+
+
+class Redeemable(msgspec.Struct, frozen=True):
+    """A code with all that it leads to, as read from the store."""
+
+    code: Code
+    grant: Grant | None
+    session: Session | None
+    user: User | None
 
 
 class Offer(msgspec.Struct, frozen=True):
