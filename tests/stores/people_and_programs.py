@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from watchword_server.changes import Add, Audit, StoredKey
 from watchword_server.people.values import Session, User
-from watchword_server.protocol.values import Api, Client, EncryptedToken, Encryption, Grant, RefreshToken
+from watchword_server.protocol.claims import ClaimsRequest, Wanted
+from watchword_server.protocol.grants.authorization_code import Code
+from watchword_server.protocol.values import (
+    Api,
+    Authentication,
+    Client,
+    ClientMetadata,
+    Consent,
+    DeploymentSecret,
+    EncryptedToken,
+    Encryption,
+    Grant,
+    Interaction,
+    Invitation,
+    PushedRequest,
+    RefreshToken,
+)
 
 NOW = 1_800_000_000
 
@@ -40,6 +56,55 @@ SESSION = Session("sid-1", "sub-ann", "web", ("pwd", "otp"), NOW, NOW + 3600, "1
 GRANT = Grant("gid-1", "web", "sub-ann", API.audience, ("orders.read",), NOW, NOW + 3600, sid="sid-1")
 TOKEN = RefreshToken(b"h" * 32, "gid-1", NOW, NOW + 600)
 ENCRYPTED = EncryptedToken(b"e" * 32, b"\x00sealed\xff", NOW + 900)
+PERSON = User(
+    "sub-cho", "cho@example.com", "Cho", None, (), NOW, profile={"address": {"locality": "Ulm"}, "zoneinfo": "UTC"}
+)
+OPENID_CLIENT = Client(
+    client_id="app",
+    name="App",
+    kind="confidential",
+    secret_hash=b"a" * 32,
+    grant_types=frozenset({"authorization_code"}),
+    access={},
+    created_at=NOW,
+    metadata=ClientMetadata(
+        pkce="optional", jwks={"keys": [{"kty": "EC"}]}, management_hash=b"\x00\xff", request_uris=("https://a/b",)
+    ),
+)
+AT_BROWSER = Session(
+    "sid-2", "sub-ann", "app", ("pwd",), NOW, NOW + 3600, "", "", browser=b"b" * 32, authenticated_at=NOW + 5
+)
+OPENID_GRANT = Grant(
+    "gid-2",
+    "app",
+    "sub-ann",
+    "https://id.example",
+    ("openid", "email"),
+    NOW,
+    NOW + 3600,
+    made_in="sid-2",
+    authentication=Authentication(
+        sid="sid-2", auth_time=NOW, amr=("pwd",), claims=ClaimsRequest({"acr": Wanted(True, ("1", 2, True))})
+    ),
+)
+CODE = Code(
+    hash=b"c" * 32,
+    client_id="app",
+    redirect_uri="https://app/cb",
+    code_challenge="x",
+    nonce="n",
+    gid="gid-2",
+    expires_at=NOW + 60,
+)
+CONSENT = Consent("sub-ann", "app", "https://id.example", ("openid",), NOW)
+INTERACTION = Interaction(b"i" * 32, "app", {"scope": "openid", "state": "ü"}, b"b" * 32, NOW + 600)
+PUSHED = PushedRequest(b"p" * 32, "app", {"scope": "openid"}, NOW + 60)
+INVITATION = Invitation(b"v" * 32, NOW, NOW + 600, 2)
+SALT = DeploymentSecret("salt", b"\x00\xff")
+OF_OPENID = tuple(
+    Add(one) for one in (PERSON, OPENID_CLIENT, AT_BROWSER, OPENID_GRANT, CODE, INTERACTION, PUSHED, INVITATION, SALT)
+)
+"""To be added after everything else."""
 KEY = StoredKey("kid-1", "access", "ES256", '{"kty":"EC"}', b"\x01sealed", NOW)
 
 PARENTS = (Add(USER), Add(CLIENT), Add(API))

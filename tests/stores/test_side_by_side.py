@@ -7,6 +7,7 @@ Whoever adds a migration puts those there that were valid until then.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -17,10 +18,18 @@ import pytest
 
 from tests.stores.people_and_programs import API, AUDIT, CLIENT, EVERYTHING, GRANT, NOW, SESSION, TOKEN, USER
 from watchword_server.adapters.sql import statements
+from watchword_server.adapters.sql.plan import plan
 from watchword_server.changes import Add, EndSession, Revoke, SetPassword, Spend, Unrevoked
 from watchword_server.ports import Conflict
 from watchword_server.protocol.values import RefreshToken
 
+NEWER = {
+    "users.disabled_at": "'{}'",
+    "clients.access_token_alg": "'{}'",
+    "sessions.ended_at": "NULL, NULL",
+    "grants.ended_at": "NULL, NULL",
+}
+"""The last column that the version before knew of a table, and what this one reads for those that came after it."""
 BEFORE = Path(__file__).parent / "before"
 SUCCESSOR = RefreshToken(b"i" * 32, TOKEN.gid, NOW, NOW + 600)
 
@@ -33,17 +42,54 @@ def texts(part: object) -> list[dict[str, object]]:
     return [found for one in parts for found in texts(one)]
 
 
+def without_newer_columns(text: str) -> str:
+    """A question of the version before, whose answer this version's code can read all the same."""
+    head, found, tail = text.partition(" FROM ")
+    for column, defaults in NEWER.items():
+        head = re.sub(rf"{re.escape(column)}( AS \w+)?", rf"\g<0>, {defaults}", head)
+    return head + found + tail
+
+
+def spoken_by_both(now, then):
+    """The statements of the version before, and those of this one that it has not got."""
+    both = {part: now[part] | then[part] for part in now}
+    both["commands"]["add"] = now["commands"]["add"] | then["commands"]["add"]
+    for statement in both["queries"].values():
+        if statement["text"].startswith("SELECT"):
+            statement["text"] = without_newer_columns(statement["text"])
+    return both
+
+
+def save_as_before(journal, then):
+    """Make a journal write as that version did: without values for columns that it did not know."""
+    known = {statement["text"]: len(statement["order"]) for statement in then["commands"]["add"].values()}
+
+    async def save(*changes):
+        whole = plan(journal._commands, changes)
+        steps = [step._replace(arguments=step.arguments[: known.get(step.text)]) for step in whole.steps]
+        return (await journal._writer.run(msgspec.structs.replace(whole, steps=steps))).entries
+
+    journal.save = save
+
+
 @pytest.fixture
 def older(database, monkeypatch):
     """A store that says everything in the words of the version before, where that had any."""
     dialect = "postgres" if database.adapter == "postgres" else "sqlite"
     now = json.loads(statements.path(dialect).read_bytes())
     then = json.loads((BEFORE / f"{database.adapter}.json").read_bytes())
-    both = {part: now[part] | then[part] for part in now}
+    both = spoken_by_both(now, then)
     spoken = msgspec.json.decode(json.dumps(both), type=statements.Statements[statements.Sql])
-    for place in ("postgres.store.load", "sqlite.store.load"):
-        monkeypatch.setattr(f"watchword_server.adapters.sql.{place}", lambda _: spoken)
-    return database.open
+
+    def open():
+        with monkeypatch.context() as patch:
+            for place in ("postgres.store.load", "sqlite.store.load"):
+                patch.setattr(f"watchword_server.adapters.sql.{place}", lambda _: spoken)
+            store = database.open()
+        save_as_before(store.stores.journal, then)
+        return store
+
+    return open
 
 
 async def test_the_schema_takes_every_statement_of_the_version_before(database):
