@@ -7,7 +7,7 @@ full disk) raises Unavailable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -26,6 +26,7 @@ from watchword_server.protocol.values import (
     EncryptedToken,
     Grant,
     Interaction,
+    Invitation,
     PushedRequest,
     RefreshToken,
 )
@@ -147,6 +148,14 @@ class Sessions(Protocol):
         ...
 
 
+class Party(msgspec.Struct, frozen=True):
+    """A client that a person has let in during a session, whatever became of its grants."""
+
+    sid: str
+    sub: str
+    client_id: str
+
+
 class Grants(Protocol):
     """What clients may do for subjects."""
 
@@ -157,6 +166,14 @@ class Grants(Protocol):
 
     async def made_in(self, sid: str) -> Sequence[Grant]:
         """Those that were made in a session and have not ended, by client."""
+        ...
+
+    async def parties(self, sid: str) -> Sequence[Party]:
+        """Who got a grant in a session; nobody once it has ended."""
+        ...
+
+    async def parties_of(self, sub: str) -> Sequence[Party]:
+        """Who got a grant in any session of a user that has not ended, by session."""
         ...
 
 
@@ -182,6 +199,12 @@ class Requests(Protocol):
 
     async def interaction(self, hash: bytes) -> Interaction | None: ...
     async def pushed(self, hash: bytes) -> PushedRequest | None: ...
+
+
+class Invitations(Protocol):
+    """Initial access tokens, kept by SHA-256."""
+
+    async def find(self, hash: bytes) -> Invitation | None: ...
 
 
 class Secrets(Protocol):
@@ -234,8 +257,17 @@ class Outbox(Protocol):
     """What must be sent after the commit, at least once."""
 
     async def due(self, now: int, limit: int) -> Sequence[Parcel]: ...
-    async def sent(self, number: int) -> None: ...
-    async def retry(self, number: int, at: int, reason: str) -> None:
+    async def claim(self, number: int, now: int, until: int) -> bool:
+        """Whether it is for this caller to send: True for one of many, who has until then (seconds) to say what came
+        of it. After that it is due again.
+        """
+        ...
+
+    async def sent(self, number: int, *rows: Audit) -> None:
+        """Nothing more is to be done with it. The rows of the audit trail are written with that."""
+        ...
+
+    async def retry(self, number: int, at: int, reason: str, *rows: Audit) -> None:
         """Count a failed attempt; the next is due at `at`."""
         ...
 
@@ -418,6 +450,7 @@ class Stores(msgspec.Struct, frozen=True):
     codes: Codes
     consents: Consents
     requests: Requests
+    invitations: Invitations
     secrets: Secrets
     refresh_tokens: RefreshTokens
     encrypted_tokens: EncryptedTokens
@@ -447,6 +480,13 @@ class Fetcher(Protocol):
         """The body of a 200, at most `limit` bytes. Raises FetchFailed.
 
         `by_operator`: an operator registered the URL, so the networks that the settings allow count as well.
+        """
+        ...
+
+    async def post(self, url: str, form: Mapping[str, str], *, by_operator: bool) -> None:
+        """Bring a form there; a 200 or 204 says that it was taken, and nothing else of the answer is read.
+
+        Raises FetchFailed, whose message has the status and nothing that the other side wrote.
         """
         ...
 

@@ -62,6 +62,10 @@ class Networks(tuple[Network, ...]):
     """IP networks; a single address is one too."""
 
 
+class Audiences(tuple[str, ...]):
+    """URIs of APIs."""
+
+
 def _issuer(value: object) -> str:
     """An https URL as it stands in `iss`; http only where nobody else can listen."""
     if not isinstance(value, str):
@@ -96,6 +100,14 @@ def _networks(value: object) -> Networks:
         return Networks(ip_network(str(part).strip()) for part in parts if str(part).strip())
     except ValueError:
         raise ValueError("must be a list of networks such as 10.0.0.0/8") from None
+
+
+def _audiences(value: object) -> Audiences:
+    """A list of audiences, or one text with spaces: no audience has one."""
+    parts = value.split() if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) and part.strip() for part in parts):
+        raise ValueError('must be a list of audiences such as ["https://api.example.com"]')
+    return Audiences(parts)
 
 
 def _address(value: object) -> str:
@@ -193,9 +205,10 @@ class Keys(Part, frozen=True):
 
 
 class Sessions(Part, frozen=True):
-    """Seconds after which a sign-in ends, however much it is used."""
+    """Seconds after which a sign-in ends, and what a person lets go on while they are away, however much it is used."""
 
     lifetime: Seconds = 30 * DAY
+    offline_lifetime: Seconds = 365 * DAY
 
 
 class AuditTrail(Part, frozen=True):
@@ -208,6 +221,17 @@ class Passwords(Part, frozen=True):
     """How many sign-ins may wait for the password hash before more are answered with 503."""
 
     queue: Annotated[int, Meta(ge=1, le=10_000)] = 64
+
+
+class Registration(Part, frozen=True):
+    """Clients that register themselves: none, those with an initial access token, or all.
+
+    `pkce` is theirs where they keep a secret; others always need it. `apis` are the audiences that they may ask for.
+    """
+
+    mode: Literal["off", "token", "open"] = "off"
+    pkce: Literal["required", "optional"] = "required"
+    apis: Audiences = Audiences()
 
 
 class Fetch(Part, frozen=True):
@@ -241,6 +265,31 @@ class Redis(Part, frozen=True):
     def __post_init__(self) -> None:
         if self.url is not None and not _redis(self.url.reveal()):
             raise ValueError("must have a `url` such as redis://host:6379/0, or rediss://user:password@host for TLS")
+
+
+class Pages(Part, frozen=True):
+    """What makes the pages a deployment's own. Colours are #rrggbb, for day and for night; unset ones are ours."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=60)] = "Watchword"
+    logo: Path | None = None
+    color: str | None = None
+    color_dark: str | None = None
+    night: str | None = None
+    night_dark: str | None = None
+    help: str | None = None
+    privacy: str | None = None
+    terms: str | None = None
+    sign_up: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("color", "color_dark", "night", "night_dark"):
+            colour = getattr(self, name)
+            if colour is not None and not re.fullmatch(r"#[0-9A-Fa-f]{6}", colour):
+                raise ValueError(f"needs a `{name}` such as #0e6b5c")
+        for name in ("help", "privacy", "terms"):
+            link = getattr(self, name)
+            if link is not None and not re.fullmatch(r"https://[!-~]+|mailto:[!-~]+@[!-~]+", link):
+                raise ValueError(f"needs a `{name}` that begins with https:// or mailto:")
 
 
 class Log(Part, frozen=True):
@@ -279,9 +328,11 @@ class Settings(Part, frozen=True):
     sessions: Sessions = Sessions()
     audit: AuditTrail = AuditTrail()
     passwords: Passwords = Passwords()
+    registration: Registration = Registration()
     fetch: Fetch = Fetch()
     smtp: Smtp = Smtp()
     redis: Redis = Redis()
+    pages: Pages = Pages()
     log: Log = Log()
     tls: Tls = Tls()
 
@@ -384,6 +435,8 @@ def _typed(kind: type, value: object) -> object:
         return value
     if kind is Networks:
         return _networks(value)
+    if kind is Audiences:
+        return _audiences(value)
     if kind in (Path, Secret) and isinstance(value, str):
         return kind(value)
     raise ValueError("must be text")

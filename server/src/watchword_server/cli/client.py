@@ -7,15 +7,18 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
+from msgspec import structs
 
 from watchword_server.cli.answers import Answer
 from watchword_server.cli.choosing import Alg, NoAlg, begins, sentences
+from watchword_server.cli.describing import applied, describing, shown
 from watchword_server.cli.desk import Desk, at_desk, enlist, group
 from watchword_server.cli.failures import Usage
 from watchword_server.flows import choices, clients, lists
+from watchword_server.protocol.grants.authorization_code import GRANT_TYPE as AUTHORIZATION_CODE
 from watchword_server.protocol.grants.client_credentials import GRANT_TYPE as CLIENT_CREDENTIALS
 from watchword_server.protocol.grants.refresh_token import GRANT_TYPE as REFRESH_TOKEN
-from watchword_server.protocol.values import CONFIDENTIAL, PUBLIC, Client
+from watchword_server.protocol.values import CONFIDENTIAL, PUBLIC, Client, ClientMetadata
 
 Which = Annotated[str, typer.Argument(metavar="CLIENT_ID")]
 Access = Annotated[
@@ -27,8 +30,17 @@ Grants = Annotated[
     typer.Option(
         "--grant",
         metavar="GRANT_TYPE",
-        help="May be repeated. Without it: refresh_token for public and first-party clients, client_credentials else.",
+        help="May be repeated. Without it: authorization_code and refresh_token for a client with a redirect URI,"
+        " refresh_token for other public and first-party clients, client_credentials else.",
     ),
+]
+RedirectUris = Annotated[
+    list[str] | None,
+    typer.Option("--redirect-uri", metavar="URI", help="Where people return to, signed in. May be repeated."),
+]
+Origins = Annotated[
+    list[str] | None,
+    typer.Option("--origin", metavar="ORIGIN", help="Of its web pages, which may call from browsers. Repeatable."),
 ]
 
 COLUMNS = ("client_id", "name", "kind", "first_party", "grant_types", "access", "created_at", "disabled_at")
@@ -39,8 +51,8 @@ def commands() -> typer.Typer:
     """The group of commands."""
     app = group("Programs that get tokens.")
     for name, act in (
-        ("add", add),
-        ("set", set_),
+        ("add", describing(add)),
+        ("set", describing(set_)),
         ("list", list_),
         ("show", show),
         ("disable", disable),
@@ -58,22 +70,25 @@ async def add(
     public: Annotated[bool, typer.Option("--public", help="It runs where no secret can be kept.")] = False,
     first_party: Annotated[bool, typer.Option("--first-party", help="Our own: it may ask for passwords.")] = False,
     grant: Grants = None,
-    redirect_uri: Annotated[list[str] | None, typer.Option(metavar="URI", help="May be repeated.")] = None,
-    origin: Annotated[list[str] | None, typer.Option(metavar="ORIGIN", help="Of its web pages. Repeatable.")] = None,
+    redirect_uri: RedirectUris = None,
+    origin: Origins = None,
     rotate: Annotated[bool, typer.Option(help="Replace its refresh token at every use (public: always).")] = True,
     alg: Alg = None,
+    *,
+    said: Mapping[str, Any],
 ) -> Answer:
     """Register a client, and make its secret unless it is public."""
     new = clients.NewClient(
         name=name,
         kind=PUBLIC if public else CONFIDENTIAL,
-        grant_types=frozenset(grant or [REFRESH_TOKEN if public or first_party else CLIENT_CREDENTIALS]),
+        grant_types=frozenset(grant or usual_grants(public or first_party, bool(redirect_uri))),
         access=accesses(access or ()),
         first_party=first_party,
         redirect_uris=tuple(redirect_uri or ()),
         origins=tuple(origin or ()),
         rotates=rotate,
         access_token_alg=alg,
+        metadata=applied(ClientMetadata(), said),
     )
     client, made = await clients.add(desk.issuer, desk.by, new, desk.now)
     since, when = await begins(desk, alg)
@@ -81,11 +96,35 @@ async def add(
     return replace(answer, document={**answer.document, **since}, note=sentences(answer.note, when))
 
 
-async def set_(desk: Desk, client_id: Which, alg: Alg = None, no_alg: NoAlg = False) -> Answer:
-    """Choose what the client's new tokens are signed with, at APIs that have not chosen themselves."""
-    if (alg is None) == (not no_alg):
-        raise Usage("say --alg or --no-alg")
-    client = await choices.set_client_alg(desk.issuer, desk.by, client_id, alg, desk.now)
+async def set_(
+    desk: Desk,
+    client_id: Which,
+    alg: Alg = None,
+    no_alg: NoAlg = False,
+    name: Annotated[str | None, typer.Option(help="What people know it by.")] = None,
+    grant: Grants = None,
+    redirect_uri: RedirectUris = None,
+    origin: Origins = None,
+    rotate: Annotated[bool | None, typer.Option("--rotate/--no-rotate", help="As for `add`.")] = None,
+    *,
+    said: Mapping[str, Any],
+) -> Answer:
+    """Change what is said. A list replaces the one before, and an empty text takes away what was there.
+
+    --alg is for new access tokens, at APIs that have not chosen themselves.
+    """
+    if alg is not None and no_alg:
+        raise Usage("say --alg or --no-alg, not both")
+    own = {"name": name, "grant_types": _set(grant), "redirect_uris": _list(redirect_uri), "origins": _list(origin)}
+    fields = {field: value for field, value in {**own, "rotates": rotate}.items() if value is not None}
+    if not fields and not said and alg is None and not no_alg:
+        raise Usage("say --alg or --no-alg, or what else is to change; see --help")
+    client = await clients.find(desk.issuer, client_id)
+    if fields or said:
+        wanted = structs.replace(client, **fields, metadata=applied(client.metadata, said))
+        client = await clients.change(desk.issuer, desk.by, wanted, desk.now)
+    if alg is not None or no_alg:
+        client = await choices.set_client_alg(desk.issuer, desk.by, client_id, alg, desk.now)
     since, when = await begins(desk, alg)
     return Answer({**record(client), **since}, note=when)
 
@@ -124,6 +163,13 @@ async def secret(desk: Desk, client_id: Which) -> Answer:
     return with_secret(client, made)
 
 
+def usual_grants(refreshes: bool, returns: bool) -> Sequence[str]:
+    """What a client may do where nobody says. `returns`: people are sent here by it, and return to it."""
+    if returns:
+        return (AUTHORIZATION_CODE, REFRESH_TOKEN)
+    return (REFRESH_TOKEN if refreshes else CLIENT_CREDENTIALS,)
+
+
 def accesses(given: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
     """What `--access` says, by audience. Raises Usage."""
     found: dict[str, tuple[str, ...]] = {}
@@ -150,6 +196,7 @@ def record(client: Client) -> dict[str, Any]:
         "created_at": client.created_at,
         "disabled_at": client.disabled_at,
         "access_token_alg": client.access_token_alg,
+        "metadata": shown(client.metadata),
     }
 
 
@@ -158,3 +205,11 @@ def with_secret(client: Client, made: str | None) -> Answer:
     if made is None:
         return Answer(record(client))
     return Answer({**record(client), "client_secret": made}, note=SHOWN_ONCE)
+
+
+def _list(given: list[str] | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(filter(None, given))
+
+
+def _set(given: list[str] | None) -> frozenset[str] | None:
+    return None if given is None else frozenset(filter(None, given))

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from watchword.jose.b64 import b64url
 from watchword.wire.metadata import is_local
-from watchword_server.changes import Add, Change, SetApiSecret, SetClientDisabled, SetClientSecret
+from watchword_server.changes import Add, Change, ReplaceClient, SetApiSecret, SetClientDisabled, SetClientSecret
 from watchword_server.flows import keys
 from watchword_server.flows.administration import Operator, Refused, Taken, Unknown
 from watchword_server.flows.issuer import Issuer, audit, revoke
 from watchword_server.flows.token import GRANTS
-from watchword_server.ports import Conflict
+from watchword_server.ports import Conflict, FetchFailed
 from watchword_server.protocol.client_authentication import secret_hash
+from watchword_server.protocol.client_metadata import checked_metadata, must_list
+from watchword_server.protocol.grants.authorization_code import GRANT_TYPE as AUTHORIZATION_CODE
 from watchword_server.protocol.registration import (
-    BadRegistration,
     checked_alg,
     checked_api,
     checked_client,
     checked_encryption,
 )
-from watchword_server.protocol.values import CONFIDENTIAL, Api, Client, Encryption
+from watchword_server.protocol.uris import BadRegistration
+from watchword_server.protocol.values import CONFIDENTIAL, Api, Client, ClientMetadata, Encryption
 from watchword_server.revocation import deaths
 
 SECRET_PREFIX = "wws_"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,7 @@ class NewClient:
     origins: tuple[str, ...] = ()
     rotates: bool = True
     access_token_alg: str | None = None
+    metadata: ClientMetadata = field(default_factory=ClientMetadata)
 
 
 async def add_api(
@@ -105,8 +113,20 @@ async def new_api_secret(issuer: Issuer, by: Operator, audience: str, now: int) 
 
 async def add(issuer: Issuer, by: Operator, new: NewClient, now: int) -> tuple[Client, str | None]:
     """Register a client; the second part is the secret of a confidential one, shown this once."""
+    client, secret = made(issuer, new, now)
+    try:
+        client = await checked(issuer, client)
+    except BadRegistration as error:
+        raise Refused(str(error)) from error
+    keys_too = await keys_for(issuer, client, now)
+    row = audit(by.caller, now, by.actor, "client.add", target=f"client:{client.client_id}")
+    await _save(issuer, "the client is registered already", Add(client), *keys_too, row)
+    return client, secret
+
+
+def made(issuer: Issuer, new: NewClient, now: int) -> tuple[Client, str | None]:
+    """A client that nobody has looked at yet, and its secret unless it is public."""
     secret = _secret(issuer) if new.kind == CONFIDENTIAL else None
-    apis = {api.audience: api for api in await issuer.stores.apis.all()}
     client = Client(
         client_id=f"client_{issuer.identifier()}",
         name=new.name,
@@ -120,15 +140,30 @@ async def add(issuer: Issuer, by: Operator, new: NewClient, now: int) -> tuple[C
         origins=new.origins,
         rotates=new.rotates,
         access_token_alg=new.access_token_alg,
+        metadata=new.metadata,
     )
-    try:
-        checked_client(client, apis, GRANTS)
-    except BadRegistration as error:
-        raise Refused(str(error)) from error
-    keys_too = await begun(issuer, new.access_token_alg, now)
-    row = audit(by.caller, now, by.actor, "client.add", target=f"client:{client.client_id}")
-    await _save(issuer, "the client is registered already", Add(client), *keys_too, row)
     return client, secret
+
+
+async def checked(issuer: Issuer, client: Client) -> Client:
+    """The client as it may be registered here, whoever says it. Raises BadRegistration."""
+    apis = {api.audience: api for api in await issuer.stores.apis.all()}
+    checked_client(client, apis, (*GRANTS, AUTHORIZATION_CODE))
+    local = is_local(issuer.terms.issuer)
+    # On a thread: the checks of RSA keys take a while.
+    settled = await asyncio.to_thread(checked_metadata, client, local)
+    if settled.metadata.sector_identifier_uri is not None:
+        await _must_share_a_sector(issuer, settled, settled.metadata.sector_identifier_uri)
+    return settled
+
+
+async def keys_for(issuer: Issuer, client: Client, now: int) -> Sequence[Change]:
+    """The keys that a client's choice of algorithms needs, to be saved with it. Raises Refused."""
+    chosen = [client.access_token_alg, client.metadata.userinfo_signed_response_alg]
+    if AUTHORIZATION_CODE in client.grant_types:
+        chosen.append(client.metadata.id_token_signed_response_alg)
+    algs = sorted({alg for alg in chosen if alg is not None})
+    return [change for alg in algs for change in await begun(issuer, alg, now)]
 
 
 async def find(issuer: Issuer, client_id: str) -> Client:
@@ -136,6 +171,18 @@ async def find(issuer: Issuer, client_id: str) -> Client:
     client = await issuer.stores.clients.find(client_id)
     if client is None:
         raise Unknown(f"no client {client_id}; list them with `watchword client list`")
+    return client
+
+
+async def change(issuer: Issuer, by: Operator, client: Client, now: int) -> Client:
+    """Replace what was registered of a client by this. What people allowed it stays, as do its tokens."""
+    try:
+        client = await checked(issuer, client)
+    except BadRegistration as error:
+        raise Refused(str(error)) from error
+    keys_too = await keys_for(issuer, client, now)
+    row = audit(by.caller, now, by.actor, "client.set", target=f"client:{client.client_id}")
+    await issuer.stores.journal.save(ReplaceClient(client), *keys_too, row)
     return client
 
 
@@ -168,6 +215,20 @@ async def enable(issuer: Issuer, by: Operator, client_id: str, now: int) -> Clie
     row = audit(by.caller, now, by.actor, "client.enable", target=f"client:{client_id}")
     await issuer.stores.journal.save(SetClientDisabled(client_id, None), row)
     return replace(client, disabled_at=None)
+
+
+async def _must_share_a_sector(issuer: Issuer, client: Client, uri: str) -> None:
+    """All redirect URIs stand in the document at this address (OpenID Connect Registration 1.0 §5)."""
+    try:
+        found = await issuer.fetcher.get(uri, by_operator=not client.metadata.registered_itself)
+    except FetchFailed as error:
+        logger.warning("cannot read a sector_identifier_uri", extra={"reason": str(error)})
+        raise BadRegistration("sector_identifier_uri cannot be read") from error
+    try:
+        document = msgspec.json.decode(found.body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRegistration("sector_identifier_uri is not JSON") from error
+    must_list(document, client.redirect_uris, uri)
 
 
 def _secret(issuer: Issuer) -> str:

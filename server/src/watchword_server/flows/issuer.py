@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from watchword.jose.b64 import b64url
 from watchword_server.changes import Audit, Revoke
 from watchword_server.flows.repeats import Repeats
+from watchword_server.flows.salt import Salt
 from watchword_server.ports import Attempts, Fetcher, KeyStore, MasterKeys, PasswordHasher, Random, Spent, Stores
 from watchword_server.revocation.deaths import Death
 
 if TYPE_CHECKING:
     from watchword_server.flows.api_keys import ApiKeys
+    from watchword_server.flows.client_keys import ClientKeys
     from watchword_server.flows.feed import Feed
     from watchword_server.flows.keyring import KeyRing
     from watchword_server.flows.leases import Register
+    from watchword_server.flows.references import References
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,10 @@ class Terms:
     access_lifetime: int = 15 * 60
     refresh_lifetime: int = 14 * 24 * 3600
     session_lifetime: int = 30 * 24 * 3600
+    offline_lifetime: int = 365 * 24 * 3600
+    """For what a person allows to go on while they are away; refreshed or not."""
+    sign_up: bool = False
+    """Whether people may make themselves an account."""
     algorithm: str = "ES256"
     rotate_every: int = 90 * 24 * 3600
     """Seconds for which a key signs before the next one does."""
@@ -36,6 +43,11 @@ class Terms:
     """Seconds for which a key is published before it signs: longer than others keep a key set."""
     feed_public: bool = False
     """Whether anybody may read the revocation feed, or only who has an API's credentials."""
+    registration: Literal["off", "token", "open"] = "off"
+    """Which clients may register themselves: none, those with an initial access token, or all."""
+    registration_pkce: Literal["required", "optional"] = "required"
+    registration_apis: tuple[str, ...] = ()
+    """The audiences that who registers itself may ask for."""
     audit_retention: int = 400 * 24 * 3600
 
 
@@ -62,9 +74,12 @@ class Issuer:
     attempts: Attempts
     spent: Spent
     api_keys: ApiKeys
+    client_keys: ClientKeys
+    references: References
     fetcher: Fetcher
     random: Random = field(repr=False)
     repeats: Repeats = field(default_factory=Repeats, repr=False)
+    salt: Salt = field(default_factory=Salt, repr=False)
 
     def identifier(self) -> str:
         """A new `sid`, `gid` or `jti`: 128 random bits, never beginning with a dash as options do."""

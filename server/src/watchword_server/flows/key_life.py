@@ -62,8 +62,7 @@ def kin(keys: Iterable[StoredKey], use: str, alg: str) -> Kin:
 
 def families(keys: Sequence[StoredKey]) -> tuple[Kin, ...]:
     """All keys by use and algorithm, those left out of which none signs or will."""
-    names = sorted({(key.use, key.alg) for key in keys})
-    return tuple(one for one in (kin(keys, use, alg) for use, alg in names) if one.appointed())
+    return tuple(one for one in _kins(keys) if one.appointed())
 
 
 def able(keys: Sequence[StoredKey], use: str, now: int) -> dict[str, StoredKey]:
@@ -72,6 +71,12 @@ def able(keys: Sequence[StoredKey], use: str, now: int) -> dict[str, StoredKey]:
     begun = {alg: signing for alg, (signing, _) in found.items() if signing}
     # Where nobody's time has come, this machine's clock lags behind the one that called the first key.
     return begun or {alg: appointed for alg, (_, appointed) in found.items() if appointed}
+
+
+def able_at_once(keys: Sequence[StoredKey], use: str, now: int) -> dict[str, StoredKey]:
+    """Who signs at `now`, by algorithm, what is read by who looks for an unknown `kid`: else the next of its kin."""
+    found = {one.alg: one.signing(now) or one.appointed() or one.waiting() for one in _kins(keys) if one.use == use}
+    return {alg: key for alg, key in found.items() if key}
 
 
 def next_turn(keys: Iterable[StoredKey], now: int) -> int | None:
@@ -96,3 +101,7 @@ def has_room(keys: Iterable[StoredKey], use: str) -> bool:
 def gone_at(key: StoredKey, lifetime: int) -> int | None:
     """When every token that the key signed has expired. `lifetime` includes what clocks may be apart."""
     return None if key.retired_at is None else key.retired_at + lifetime
+
+
+def _kins(keys: Sequence[StoredKey]) -> tuple[Kin, ...]:
+    return tuple(kin(keys, use, alg) for use, alg in sorted({(key.use, key.alg) for key in keys}))

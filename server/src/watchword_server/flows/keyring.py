@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,12 +15,16 @@ from watchword.jose.jwk import PublicKey, public_key
 from watchword.jose.jws import Signer
 from watchword.jose.kinds import Kind
 from watchword_server.changes import StoredKey
-from watchword_server.flows.key_life import ACCESS, FEED, able, next_turn
+from watchword_server.flows.key_life import ACCESS, FEED, able, able_at_once, next_turn
 from watchword_server.ports import Head, Keys, KeyStore, KeyStoreError
 
 FEED_ALG = "ES256"
+AGAIN = 5
+"""Seconds after which a key that would not open is tried again."""
 
 Sign = Callable[[bytes], str]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Ring:
     """What access tokens are signed with where nobody chose."""
     sign_access: Mapping[str, Sign]
     """By algorithm."""
+    sign_others: Mapping[tuple[Kind, str], Sign]
+    """What clients read: by kind and algorithm."""
     sign_feed: Mapping[type[log.Message], Sign]
     trusted: Mapping[str, PublicKey]
     jwks: bytes
@@ -41,6 +48,17 @@ class Ring:
     def signs(self, alg: str | None) -> Sign:
         """Signs an access token by this algorithm; by the deployment's own where none is chosen, or none signs yet."""
         return self.sign_access.get(alg or self.algorithm) or self.sign_access[self.algorithm]
+
+    def signs_for(self, kind: Kind, alg: str) -> Sign:
+        """Signs an ID token (or userinfo, which is typed alike) or a logout token, by this algorithm and no other.
+
+        It may be a key that is only announced: clients look for a `kid` that they do not know, and keep no set of keys
+        that an algorithm was missing from. Raises NoSigningKey.
+        """
+        sign = self.sign_others.get((kind, alg))
+        if sign is None:
+            raise NoSigningKey(f"no {alg} key signs here; the first client that chooses {alg} makes one")
+        return sign
 
 
 class NoSigningKey(Exception):
@@ -89,18 +107,32 @@ class KeyRing:
             raise NoSigningKey("no key signs the feed; start the server once, and it makes one")
         signers = {alg: await self._open(key) for alg, key in access.items()}
         feed_signer = await self._open(feed)
+        others = await self._open_others(able_at_once(stored, ACCESS, now))
         self._opened = {key.kid: self._opened[key.kid] for key in stored if key.kid in self._opened}
         turn = next_turn(stored, now)
+        until = float("inf") if turn is None else turn
         return Ring(
             state=state,
-            until=float("inf") if turn is None else turn,
+            until=until if None not in others.values() else min(until, now + AGAIN),
             algorithm=self._chosen(access),
             sign_access={alg: jws.signer(key, Kind.ACCESS_TOKEN) for alg, key in signers.items()},
+            sign_others=_for_clients(others),
             sign_feed={message: jws.signer(feed_signer, kind) for kind, message in log.TYPES.items()},
             trusted={key.kid: public_key(msgspec.json.decode(key.public)) for key in stored if key.use == ACCESS},
             jwks=_jwks(stored, ACCESS),
             feed_jwks=_jwks(stored, FEED),
         )
+
+    async def _open_others(self, able: Mapping[str, StoredKey]) -> Mapping[str, Signer | None]:
+        """By algorithm; None for a key that does not open now, since access tokens must not wait for that."""
+        found: dict[str, Signer | None] = {}
+        for alg, key in able.items():
+            try:
+                found[alg] = await self._open(key)
+            except KeyStoreError as error:
+                logger.warning("a key for ID tokens does not open", extra={"kid": key.kid, "reason": str(error)})
+                found[alg] = None
+        return found
 
     def _chosen(self, access: Mapping[str, StoredKey]) -> str:
         """The deployment's own algorithm. While its first key is only announced, the one before goes on."""
@@ -123,6 +155,15 @@ class KeyRing:
         """Since it was read, it may have been sealed under another master key, and the one before be gone."""
         found = next((one for one in await self._keys.all() if one.kid == key.kid), key)
         return await asyncio.to_thread(self._store.open, found)
+
+
+def _for_clients(keys: Mapping[str, Signer | None]) -> dict[tuple[Kind, str], Sign]:
+    signs: dict[tuple[Kind, str], Sign] = {}
+    for alg, key in keys.items():
+        if key is not None:
+            signs[Kind.ID_TOKEN, alg] = jws.signer(key, Kind.ID_TOKEN)
+            signs[Kind.LOGOUT_TOKEN, alg] = jws.signer(key, Kind.LOGOUT_TOKEN)
+    return signs
 
 
 def _jwks(stored: Sequence[StoredKey], use: str) -> bytes:

@@ -12,6 +12,7 @@ from watchword_server.flows.encryption import Seal, seal_of, sealed
 from watchword_server.flows.issuer import Issuer
 from watchword_server.flows.keyring import Ring
 from watchword_server.flows.repeats import Decided
+from watchword_server.flows.subjects import subject_for
 from watchword_server.ports import Head
 from watchword_server.protocol.access_token import AccessClaims, payload
 from watchword_server.protocol.errors import InvalidTarget
@@ -27,6 +28,7 @@ class Tokens(msgspec.Struct, frozen=True, gc=False):
     expires_in: int
     scope: str
     refresh_token: str | None = None
+    id_token: str | None = None
 
 
 class Minted(NamedTuple):
@@ -71,10 +73,17 @@ def for_clients(issuer: Issuer, asked: Sequence[tuple[Standing, Decided]], now: 
 
 async def registered(issuer: Issuer, audience: str, head: Head) -> Api:
     """The API that a token is for: without it nobody can say how the token must be made."""
+    if audience == issuer.terms.issuer:
+        return own_api(audience)
     api = await issuer.stores.apis.find(audience, head)
     if api is None:
         raise InvalidTarget("this API is not registered")
     return api
+
+
+def own_api(issuer: str) -> Api:
+    """The issuer as the API of its own userinfo: for tokens that are about a person and nothing else."""
+    return Api(issuer, "userinfo", (), "", b"", 0)
 
 
 async def for_grant(
@@ -87,12 +96,12 @@ async def for_grant(
     now: int,
     refresh: str | None,
 ) -> Minted:
-    """A token of a person by a client. It never outlives its grant."""
+    """A token of a person by a client, who is named in it as the client knows them. It never outlives its grant."""
     api = await registered(issuer, grant.audience, head)
     seal = await seal_of(issuer, api, now)
     claims = AccessClaims(
         iss=issuer.terms.issuer,
-        sub=grant.sub,
+        sub=await subject_for(issuer, client, grant.sub),
         aud=grant.audience,
         exp=min(now + issuer.terms.access_lifetime, grant.expires_at),
         iat=now,

@@ -17,9 +17,9 @@ MAX_TOKEN = 16 * 1024
 async def presented(issuer: Issuer, token: str, now: int, audience: str | None = None) -> Principal:
     """What a token says, or InvalidSession: of us, alive, not revoked.
 
-    The audience may be any API that is registered here, unless one is named. The log is read to its end first,
-    so a revocation that another process committed a moment ago counts. Of an encrypted token, what is signed inside
-    is judged.
+    The audience may be any API that is registered here, or the issuer itself for tokens that are about a person and
+    nothing else; unless one is named. The log is read to its end first, so a revocation that another process committed
+    a moment ago counts. Of an encrypted token, what is signed inside is judged.
     """
     token = await unsealed(issuer, token)
     head = await issuer.stores.log.head()
@@ -29,7 +29,7 @@ async def presented(issuer: Issuer, token: str, now: int, audience: str | None =
         aud = jwt.claims(payload).get("aud")
         if not isinstance(aud, str) or (audience is not None and aud != audience):
             raise InvalidSession("token is for another API")
-        if await issuer.stores.apis.find(aud, head) is None:
+        if aud != issuer.terms.issuer and await issuer.stores.apis.find(aud, head) is None:
             raise InvalidSession("token is for an API that is not registered")
         opener = Opener(Policy(issuer.terms.issuer, aud, max_lifetime=head.lifetime))
         opener.trust(ring.trusted)

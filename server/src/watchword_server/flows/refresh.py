@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from watchword_server.changes import Add, Change, EndGrant, EndSession, Send, Spend
-from watchword_server.flows import minting
+from watchword_server.changes import Add, Change, EndGrant, Send, Spend
+from watchword_server.flows import endings, minting
+from watchword_server.flows.id_tokens import id_token
 from watchword_server.flows.issuer import Caller, Issuer, audit, revoke
 from watchword_server.flows.minting import Tokens
 from watchword_server.people.values import User
@@ -13,7 +14,7 @@ from watchword_server.ports import Conflict, Head
 from watchword_server.protocol.errors import InvalidGrant, RefreshReused
 from watchword_server.protocol.grants.refresh_token import Found, Step, redeem
 from watchword_server.protocol.refresh_token import NONCE, kept, sealed, spelled, unsealed
-from watchword_server.protocol.targets import narrowed
+from watchword_server.protocol.targets import OPENID, narrowed
 from watchword_server.protocol.values import Client, Grant, RefreshToken
 from watchword_server.revocation import deaths
 
@@ -70,10 +71,14 @@ async def _once(
     granted = narrowed(grant, scope, resource)
     following = _following(issuer, step, raw, token, now)
     minted = await minting.for_grant(issuer, head, client, grant, granted, user.roles, now, following.token)
-    actor, jti = f"client:{client.client_id}", minted.tokens.jti
+    tokens = minted.tokens
+    if grant.authentication is not None and OPENID in granted:
+        told = await id_token(issuer, head, client, grant, user, access_token=tokens.access_token, nonce=None, now=now)
+        tokens = msgspec.structs.replace(tokens, id_token=told)
+    actor, jti = f"client:{client.client_id}", tokens.jti
     row = audit(caller, now, actor, "token.refresh", target=f"grant:{grant.gid}", jti=jti)
     await issuer.stores.journal.save(*following.changes, *minted.changes, row)
-    return minted.tokens
+    return tokens
 
 
 def _whole(found: Found) -> tuple[Grant, User, RefreshToken]:
@@ -111,7 +116,7 @@ async def _kill_family(
     # Of many who come at once, one: a person is told once, and the log has one entry. The others find a dead grant.
     changes: list[Change] = [EndGrant(grant.gid, now, first=True), revoke(deaths.grant(grant.gid, now, head.lifetime))]
     if client.first_party and grant.sid is not None:
-        changes += [EndSession(grant.sid, now), revoke(deaths.session(grant.sid, now, head.lifetime))]
+        changes += await endings.of_session(issuer, grant.sid, now, head.lifetime)
     await issuer.stores.journal.save(
         *changes,
         audit(caller, now, f"client:{client.client_id}", "token.reuse", "family ended", f"grant:{grant.gid}"),

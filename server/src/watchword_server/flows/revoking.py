@@ -8,8 +8,8 @@ from watchword.errors import WatchwordError
 from watchword.jose import jwt
 from watchword.jose.b64 import unb64url
 from watchword.log import Entry
-from watchword_server.changes import Change, EndGrant, EndGrantsOf, EndSession, EndSessionsOf
-from watchword_server.flows import clients, users
+from watchword_server.changes import Change, EndGrant, EndGrantsOf
+from watchword_server.flows import clients, endings, users
 from watchword_server.flows.administration import Operator, Refused, Unknown
 from watchword_server.flows.encryption import unsealed
 from watchword_server.flows.issuer import Issuer, audit, revoke
@@ -29,8 +29,7 @@ async def session(issuer: Issuer, by: Operator, sid: str, now: int) -> Sequence[
     if await issuer.stores.sessions.find(sid) is None:
         raise Unknown(f"no session {sid}; list a user's with `watchword user show EMAIL`")
     lifetime = (await issuer.stores.log.head()).lifetime
-    death = revoke(deaths.session(sid, now, lifetime))
-    return await _save(issuer, by, now, f"session:{sid}", EndSession(sid, now), death)
+    return await _save(issuer, by, now, f"session:{sid}", *await endings.of_session(issuer, sid, now, lifetime))
 
 
 async def grant(issuer: Issuer, by: Operator, gid: str, now: int) -> Sequence[Entry]:
@@ -45,8 +44,8 @@ async def user(issuer: Issuer, by: Operator, name: str, now: int) -> Sequence[En
     """Everything that a person has: signs out everywhere, and may sign in again."""
     found = await users.find(issuer, name)
     lifetime = (await issuer.stores.log.head()).lifetime
-    death = revoke(deaths.subject(found.sub, now, lifetime))
-    return await _save(issuer, by, now, f"user:{found.sub}", EndSessionsOf(found.sub, now), death)
+    ends = await endings.of_person(issuer, found.sub, now, lifetime)
+    return await _save(issuer, by, now, f"user:{found.sub}", *ends)
 
 
 async def client(issuer: Issuer, by: Operator, client_id: str, now: int) -> Sequence[Entry]:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from watchword.log import Entry
 from watchword.policy import Principal
-from watchword_server.changes import EndSession
-from watchword_server.flows.issuer import Caller, Issuer, audit, revoke
+from watchword_server.flows import endings
+from watchword_server.flows.issuer import Caller, Issuer, audit
 from watchword_server.flows.presented import presented
 from watchword_server.people.values import Session, User
 from watchword_server.protocol.errors import InvalidSession
 from watchword_server.protocol.values import Client
-from watchword_server.revocation import deaths
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +32,20 @@ async def current(issuer: Issuer, token: str, now: int) -> Open:
     if client is None or client.disabled_at is not None or not client.first_party or principal.sid is None:
         raise InvalidSession("token is not of a first-party session")
     session = await issuer.stores.sessions.find(principal.sid)
-    user = await issuer.stores.users.find(principal.subject)
     if session is None or session.ended_at is not None or now >= session.expires_at:
         raise InvalidSession("session has ended")
+    user = await issuer.stores.users.find(session.sub)
     if user is None or user.disabled_at is not None:
         raise InvalidSession("user is gone or disabled")
     return Open(session, user, client, principal)
 
 
 async def sign_out(issuer: Issuer, token: str, caller: Caller, now: int) -> Sequence[Entry]:
-    """End the session: its refresh tokens now, its access tokens everywhere by the feed, with these entries."""
+    """End the session with all that follows (`flows/endings.py`): everywhere by the feed, with these entries."""
     found = await current(issuer, token, now)
     head = await issuer.stores.log.head()
     sid = found.session.sid
     return await issuer.stores.journal.save(
-        EndSession(sid, now),
-        revoke(deaths.session(sid, now, head.lifetime)),
+        *await endings.of_session(issuer, sid, now, head.lifetime),
         audit(caller, now, f"user:{found.user.sub}", "session.end", target=f"session:{sid}"),
     )

@@ -56,7 +56,7 @@ async def sign_in(issuer: Issuer, ask: SignIn, caller: Caller, now: float) -> Si
     head = await issuer.stores.log.head()
     client = await first_party(issuer, ask.credentials, ask.origin)
     audience, scope = target(client, ask.scope, ask.resource)
-    user = await _who(issuer, ask, client, caller, now)
+    user = await proven(issuer, ask.email, ask.password, client.client_id, caller, now)
     try:
         return await _open_session(issuer, head, user, client, audience, scope, caller, int(now))
     except Conflict as error:
@@ -84,32 +84,36 @@ def origin_of(url: str) -> str:
     return "/".join(url.split("/", 3)[:3])
 
 
-async def _who(issuer: Issuer, ask: SignIn, client: Client, caller: Caller, now: float) -> User:
+async def proven(issuer: Issuer, email: str, password: str, client_id: str, caller: Caller, now: float) -> User:
+    """The person who has this e-mail address, if this is their password.
+
+    Raises InvalidGrant, TooManyAttempts, TemporarilyUnavailable; no difference tells whether there is an account.
+    """
     try:
-        email = canonical(ask.email)
+        email = canonical(email)
     except BadAddress as error:
         raise InvalidGrant("not an e-mail address") from error
     budget = (f"account:{email}", f"address:{caller.address}")
     pause = await issuer.attempts.begin(budget, now)
     if pause:
-        await _refused(issuer, client, caller, now, "too many attempts", email)
+        await _refused(issuer, client_id, caller, now, "too many attempts", email)
         raise TooManyAttempts("too many failed sign-ins", pause)
     user = await issuer.stores.users.named(email)
     try:
-        matches = await issuer.hasher.matches(user.password_hash if user else None, normalized(ask.password))
+        matches = await issuer.hasher.matches(user.password_hash if user else None, normalized(password))
     except Busy as error:
         await issuer.attempts.take_back(budget)
         raise TemporarilyUnavailable("too many sign-ins at once") from error
     if user is None or not matches or user.disabled_at is not None:
-        await _refused(issuer, client, caller, now, "wrong credentials", user.sub if user else "")
+        await _refused(issuer, client_id, caller, now, "wrong credentials", user.sub if user else "")
         raise InvalidGrant("wrong credentials")
     await issuer.attempts.succeed(budget)
     return user
 
 
-async def _refused(issuer: Issuer, client: Client, caller: Caller, now: float, why: str, who: str) -> None:
+async def _refused(issuer: Issuer, client_id: str, caller: Caller, now: float, why: str, who: str) -> None:
     await issuer.stores.journal.save(
-        audit(caller, now, "anonymous", "session.create", why, f"user:{who}", client_id=client.client_id)
+        audit(caller, now, "anonymous", "session.create", why, f"user:{who}", client_id=client_id)
     )
 
 

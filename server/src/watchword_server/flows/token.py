@@ -12,12 +12,13 @@ from watchword_server.flows import minting
 from watchword_server.flows.encryption import seal_of
 from watchword_server.flows.issuer import Caller, Issuer
 from watchword_server.flows.minting import Standing, Tokens
+from watchword_server.flows.redeem import redeem_code
 from watchword_server.flows.refresh import refresh
 from watchword_server.flows.repeats import Decided
 from watchword_server.ports import Head
 from watchword_server.protocol.client_authentication import authenticated, presented
 from watchword_server.protocol.errors import InvalidRequest, UnsupportedGrantType
-from watchword_server.protocol.grants import client_credentials, refresh_token
+from watchword_server.protocol.grants import authorization_code, client_credentials, refresh_token
 from watchword_server.protocol.targets import chosen_alg
 from watchword_server.protocol.values import Client
 
@@ -88,6 +89,10 @@ async def _client_credentials(issuer: Issuer, head: Head, client: Client, ask: T
     return minted.tokens
 
 
+async def _authorization_code(issuer: Issuer, head: Head, client: Client, ask: TokenRequest) -> Tokens:
+    return await redeem_code(issuer, head, client, ask.form, ask.caller, ask.now)
+
+
 async def _refresh_token(issuer: Issuer, head: Head, client: Client, ask: TokenRequest) -> Tokens:
     form = ask.form
     if "refresh_token" not in form:
@@ -113,6 +118,7 @@ def _issued(decided: Decided, tokens: Tokens, caller: Caller, now: int) -> Audit
 
 
 GRANTS: Mapping[str, Story] = {
+    authorization_code.GRANT_TYPE: _authorization_code,
     client_credentials.GRANT_TYPE: _client_credentials,
     refresh_token.GRANT_TYPE: _refresh_token,
 }

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from watchword_server.changes import Add, EndSessionsOf, Send, SetPassword, SetRoles, SetUserDisabled
+from watchword_server.changes import Add, Send, SetPassword, SetRoles, SetUserDisabled
+from watchword_server.flows import endings
 from watchword_server.flows.administration import Operator, Refused, Taken, Unknown
-from watchword_server.flows.issuer import Issuer, audit, revoke
+from watchword_server.flows.issuer import Issuer, audit
+from watchword_server.flows.subjects import deaths_of
 from watchword_server.people.addresses import BadAddress, canonical
 from watchword_server.people.passwords import WeakPassword, acceptable
 from watchword_server.people.roles import BadRole, role_names
 from watchword_server.people.values import User
 from watchword_server.ports import Conflict
-from watchword_server.revocation import deaths
 
 
 async def add(
@@ -46,8 +47,7 @@ async def set_password(issuer: Issuer, by: Operator, name: str, password: str, n
     head = await issuer.stores.log.head()
     await issuer.stores.journal.save(
         SetPassword(user.sub, hashed),
-        EndSessionsOf(user.sub, now),
-        revoke(deaths.subject(user.sub, now, head.lifetime)),
+        *await endings.of_person(issuer, user.sub, now, head.lifetime),
         audit(by.caller, now, by.actor, "user.password", target=f"user:{user.sub}"),
         Send("notice.password_changed", {"sub": user.sub}, now),
     )
@@ -60,7 +60,7 @@ async def set_roles(issuer: Issuer, by: Operator, name: str, roles: tuple[str, .
     head = await issuer.stores.log.head()
     await issuer.stores.journal.save(
         SetRoles(user.sub, _roles(roles)),
-        revoke(deaths.subject(user.sub, now, head.lifetime)),
+        *await deaths_of(issuer, user.sub, now, head.lifetime),
         audit(by.caller, now, by.actor, "user.roles", target=f"user:{user.sub}", roles=" ".join(roles)),
     )
     return await find(issuer, user.sub)
@@ -72,8 +72,7 @@ async def disable(issuer: Issuer, by: Operator, name: str, now: int) -> User:
     head = await issuer.stores.log.head()
     await issuer.stores.journal.save(
         SetUserDisabled(user.sub, now),
-        EndSessionsOf(user.sub, now),
-        revoke(deaths.subject(user.sub, now, head.lifetime)),
+        *await endings.of_person(issuer, user.sub, now, head.lifetime),
         audit(by.caller, now, by.actor, "user.disable", target=f"user:{user.sub}"),
     )
     return await find(issuer, user.sub)

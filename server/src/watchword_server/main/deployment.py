@@ -39,17 +39,19 @@ async def deployed(settings: Settings) -> AsyncIterator[Deployment]:
     from watchword_server.flows import keys
     from watchword_server.flows.administration import Operator
     from watchword_server.flows.api_keys import ApiKeys
+    from watchword_server.flows.client_keys import ClientKeys
     from watchword_server.flows.feed import Feed
     from watchword_server.flows.issuer import Caller, Issuer
     from watchword_server.flows.keyring import KeyRing
     from watchword_server.flows.leases import Register
+    from watchword_server.flows.references import References
 
     async with _store(settings) as store:
         hasher = Argon2(settings.passwords.queue)
         # An issuer on loopback is for development: nobody else reaches it, so it may reach this machine's own servers.
         local = is_local(settings.issuer)
         fetcher = GuardedFetcher(local=local, networks=settings.fetch.allowed_networks)
-        api_keys = ApiKeys(fetcher)
+        api_keys, client_keys = ApiKeys(fetcher), ClientKeys(fetcher)
         try:
             stores = store.stores
             key_store = await _key_store(settings, stores)
@@ -68,6 +70,8 @@ async def deployed(settings: Settings) -> AsyncIterator[Deployment]:
                 attempts=Attempts(),
                 spent=stores.spent,
                 api_keys=api_keys,
+                client_keys=client_keys,
+                references=References(fetcher),
                 fetcher=fetcher,
                 random=Chance(),
             )
@@ -75,6 +79,7 @@ async def deployed(settings: Settings) -> AsyncIterator[Deployment]:
             yield Deployment(issuer, store)
         finally:
             api_keys.close()
+            client_keys.close()
             hasher.close()
 
 
@@ -135,10 +140,15 @@ def _terms(settings: Settings) -> Terms:
         access_lifetime=settings.tokens.access_lifetime,
         refresh_lifetime=settings.tokens.refresh_lifetime,
         session_lifetime=settings.sessions.lifetime,
+        offline_lifetime=settings.sessions.offline_lifetime,
+        sign_up=settings.pages.sign_up,
         algorithm=settings.tokens.algorithm,
         rotate_every=settings.keys.rotate_every,
         publish_ahead=settings.keys.publish_ahead,
         feed_public=settings.feed.public,
+        registration=settings.registration.mode,
+        registration_pkce=settings.registration.pkce,
+        registration_apis=settings.registration.apis,
         audit_retention=settings.audit.retention,
     )
 

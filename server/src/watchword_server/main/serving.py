@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from watchword_server.flows.issuer import Issuer
     from watchword_server.ports import Mailer
+    from watchword_server.web.pages.rendering import Pages
     from watchword_server.web.serving import Certificate
     from watchword_server.web.upkeep import Upkeep
 
@@ -59,6 +60,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         deployment.store.on_commit(upkeep.news)
         front = Front(
             issuer=issuer,
+            pages=_pages(settings),
             clock=time.time,
             ailment=upkeep.ailment,
             without=without,
@@ -148,6 +150,32 @@ def _certificate(settings: Settings) -> Certificate | None:
 
     tls = settings.tls
     return Certificate(tls.certificate, tls.key) if tls.certificate and tls.key else None
+
+
+def _pages(settings: Settings) -> Pages:
+    """Raises Refused for a logo or colours that cannot be shown."""
+    from watchword_server.flows.administration import Refused
+    from watchword_server.web.pages.brand import Brand, UnfitBrand, logo
+    from watchword_server.web.pages.rendering import Pages
+
+    said = settings.pages
+    try:
+        brand = Brand(
+            name=said.name,
+            logo=None if said.logo is None else logo(said.logo.read_bytes()),
+            color=said.color,
+            color_dark=said.color_dark,
+            night=said.night,
+            night_dark=said.night_dark,
+            help=said.help,
+            privacy=said.privacy,
+            terms=said.terms,
+        )
+        return Pages(brand, settings.issuer)
+    except UnfitBrand as error:
+        raise Refused(str(error)) from error
+    except OSError as error:
+        raise Refused(f"pages.logo cannot be read: {error.strerror}") from error
 
 
 @contextmanager

@@ -32,6 +32,14 @@ ResponseMode = Literal["query", "fragment", "form_post"]
 RESPONSE_MODES: Final[tuple[ResponseMode, ...]] = ("query", "fragment", "form_post")
 Prompt = Literal["none", "login", "consent", "select_account", "create"]
 PROMPTS: Final = frozenset({"none", "login", "consent", "select_account", "create"})
+# fmt: off
+PARAMETERS: Final = frozenset({
+    "client_id", "redirect_uri", "response_type", "response_mode", "state", "scope", "resource",
+    "code_challenge", "code_challenge_method", "nonce", "prompt", "max_age", "login_hint", "id_token_hint",
+    "acr_values", "ui_locales", "claims_locales", "claims", "registration",
+})
+"""All that is read of a request, or refused in it, once it is known whole; everything else is ignored."""
+# fmt: on
 MAX_STATE: Final = 2048
 MAX_NONCE: Final = 512
 MAX_HINT: Final = 16 * 1024
@@ -44,6 +52,10 @@ _VISIBLE: Final = re.compile(r"[\x20-\x7E]*")
 
 class NotAddressable(Exception):
     """Nobody can be told but the person: no client is known, or not where its answers go (RFC 6749 §4.1.2.1)."""
+
+
+class UnknownClient(NotAddressable):
+    """No such client, or it is disabled."""
 
 
 class Asked(NamedTuple):
@@ -94,7 +106,7 @@ def addressed(client: Client | None, asked: Asked, native: bool) -> Addressee:
     usual way, and so is a `state` that came twice, without it.
     """
     if client is None or client.disabled_at is not None:
-        raise NotAddressable("no such client, or it is disabled")
+        raise UnknownClient("no such client, or it is disabled")
     if not asked.repeated.isdisjoint({"client_id", "redirect_uri"}):
         raise NotAddressable("client_id or redirect_uri came twice")
     redirect_uri = asked.values.get("redirect_uri")
@@ -174,6 +186,7 @@ _REFUSALS: Final = (
     _has_a_short_state,
     _asks_for_a_code,                                       # RFC 6749 §3.1.1
     _may_ask,                                               # RFC 6749 §4.1.2.1
+    # What is asked by these two is opened before (flows/requests.py), and then neither is left.
     _without("request", RequestNotSupported),               # OpenID Connect Core §6.1
     _without("request_uri", RequestUriNotSupported),        # OpenID Connect Core §6.2
     _without("registration", RegistrationNotSupported),     # OpenID Connect Core §7.2.1

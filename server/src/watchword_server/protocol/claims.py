@@ -9,7 +9,7 @@ import msgspec
 
 from watchword.errors import InvalidToken
 from watchword.jose.jwt import claims as strict
-from watchword_server.protocol.errors import InvalidRequest
+from watchword_server.protocol.errors import InvalidRequest, UnmetRequirements
 
 SCOPES: Final[Mapping[str, tuple[str, ...]]] = {
     "profile": (
@@ -36,6 +36,8 @@ SCOPES: Final[Mapping[str, tuple[str, ...]]] = {
 MAX_LENGTH: Final = 4096
 """Characters of the `claims` parameter."""
 MAX_CLAIMS: Final = 64
+ACRS: Final = ("1",)
+"""The authentication context classes there are: somebody has shown something, if only a password (ISO/IEC 29115)."""
 
 Value = str | int | float | bool
 
@@ -73,6 +75,21 @@ def requested(text: str | None) -> ClaimsRequest:
 def of_scopes(scopes: Collection[str]) -> frozenset[str]:
     """The claims that these scopes ask userinfo for (§5.4)."""
     return frozenset(name for scope in scopes for name in SCOPES.get(scope, ()))
+
+
+def acr_for(amr: Collection[str], acr_values: Collection[str], asked: ClaimsRequest) -> str | None:
+    """The `acr` of a sign-in, where it was asked for: by `acr_values` (or the client's default), or by its name.
+
+    Raises UnmetRequirements where a class is essential that this sign-in is not of (§5.5.1.1). Whatever else is wished
+    for is answered with the class that it is of.
+    """
+    wanted = asked.id_token.get("acr")
+    if wanted is None and not acr_values:
+        return None
+    acr = ACRS[0] if amr else None
+    if wanted is not None and wanted.essential and acr not in (wanted.values or ACRS):
+        raise UnmetRequirements("no such authentication context class was reached")
+    return acr
 
 
 def _wanted(found: object) -> Mapping[str, Wanted]:

@@ -11,14 +11,18 @@ OAuthError                     400
 ├── UnsupportedResponseType    400 unsupported_response_type
 ├── RequestNotSupported        400 request_not_supported
 ├── RequestUriNotSupported     400 request_uri_not_supported
+├── InvalidRequestObject       400 invalid_request_object
+├── InvalidRequestUri          400 invalid_request_uri
 ├── RegistrationNotSupported   400 registration_not_supported
 ├── InteractionRequired        400 interaction_required
 │   ├── LoginRequired          400 login_required
 │   ├── ConsentRequired        400 consent_required
 │   └── SelectionRequired      400 account_selection_required
+├── UnmetRequirements          400 unmet_authentication_requirements
 ├── InvalidScope               400 invalid_scope
 ├── InvalidTarget              400 invalid_target
 ├── InvalidSession             401 invalid_token
+├── InsufficientScope          403 insufficient_scope, with the scope that is needed
 ├── AccessDenied               403 access_denied
 ├── TooManyAttempts            429 slow_down, with Retry-After
 ├── TooManyVerifiers           429 too_many_verifiers, with Retry-After
@@ -85,15 +89,27 @@ class UnsupportedResponseType(OAuthError):
 
 
 class RequestNotSupported(OAuthError):
-    """Request objects by value are not read here (OpenID Connect Core §3.1.2.6)."""
+    """No request object of this client is read: it has no keys that could verify one (OpenID Connect Core §3.1.2.6)."""
 
     code = "request_not_supported"
 
 
 class RequestUriNotSupported(OAuthError):
-    """Request objects by reference are not read here (OpenID Connect Core §3.1.2.6)."""
+    """Nothing is fetched for this client: it has registered no `request_uris` (OpenID Connect Core §3.1.2.6)."""
 
     code = "request_uri_not_supported"
+
+
+class InvalidRequestObject(OAuthError):
+    """A request object that must not be believed, or says what it must not (RFC 9101 §6.3)."""
+
+    code = "invalid_request_object"
+
+
+class InvalidRequestUri(OAuthError):
+    """A `request_uri` that leads to no request of this client, or does not any more (RFC 9101 §6.3, RFC 9126 §4)."""
+
+    code = "invalid_request_uri"
 
 
 class RegistrationNotSupported(OAuthError):
@@ -126,6 +142,12 @@ class SelectionRequired(InteractionRequired):
     code = "account_selection_required"
 
 
+class UnmetRequirements(OAuthError):
+    """The person cannot sign in as it is essential for the client (OpenID Connect Unmet Authentication Requirements)."""
+
+    code = "unmet_authentication_requirements"
+
+
 class InvalidScope(OAuthError):
     """A scope that is malformed, unknown, or more than allowed (RFC 6749 §5.2)."""
 
@@ -143,6 +165,17 @@ class InvalidSession(OAuthError):
 
     code = "invalid_token"
     status = 401
+
+
+class InsufficientScope(OAuthError):
+    """The token is a good one, and was not given this scope (RFC 6750 §3.1)."""
+
+    code = "insufficient_scope"
+    status = 403
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"the token needs the scope {scope}")
+        self.scope = scope
 
 
 class AccessDenied(OAuthError):

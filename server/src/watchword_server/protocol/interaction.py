@@ -8,8 +8,7 @@ import msgspec
 
 from watchword_server.protocol.authorization import AuthorizationRequest
 from watchword_server.protocol.errors import ConsentRequired, LoginRequired, SelectionRequired
-
-OFFLINE = "offline_access"
+from watchword_server.protocol.targets import OFFLINE
 
 
 class Step(Enum):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Protocol, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -30,23 +32,46 @@ class Ending(msgspec.Struct, frozen=True):
     redirect_uri: str | None = None
 
 
-def ending(ask: LogoutRequest, registered: Collection[str], sid: str | None, sub: str | None) -> Ending:
+class SignedIn(Protocol):
+    """Somebody who is signed in: the session, and who it is to the client that the hint was made for."""
+
+    @property
+    def sid(self) -> str: ...
+    @property
+    def sub(self) -> str: ...
+
+
+Someone = TypeVar("Someone", bound=SignedIn)
+
+
+def ending(ask: LogoutRequest, registered: Collection[str], signed_in: SignedIn | None) -> Ending:
     """Decide a logout. `registered` are the URIs of the client that the hint was made for.
 
     Nobody is signed out by a link on a stranger's page, and nobody is sent anywhere but to a registered URI of a client
     that has shown whom it speaks of (§3).
     """
-    hint = ask.hint
-    if hint is None or ask.client_id not in (None, hint.client_id):
+    hint, uri = ask.hint, ask.post_logout_redirect_uri
+    is_sound = hint is not None and ask.client_id in (None, hint.client_id) and (uri is None or uri in registered)
+    if signed_in is None:
+        return Ending(asks=False, redirect_uri=uri if is_sound else None)
+    if hint is None or not is_sound:
         return Ending(asks=True)
-    uri = ask.post_logout_redirect_uri
-    if uri is not None and uri not in registered:
-        return Ending(asks=True)
-    if sub is None or _speaks_of(hint, sid, sub):
-        return Ending(asks=False, redirect_uri=uri)
-    return Ending(asks=True)
+    return Ending(asks=not speaks_of(hint, signed_in), redirect_uri=uri)
 
 
-def _speaks_of(hint: Hint, sid: str | None, sub: str) -> bool:
+def speaks_of(hint: Hint, signed_in: SignedIn) -> bool:
     """Whether the hint was made in this session or, without a `sid`, for this person."""
-    return hint.sid == sid if hint.sid is not None else hint.sub == sub
+    return hint.sid == signed_in.sid if hint.sid is not None else hint.sub == signed_in.sub
+
+
+def meant(hint: Hint | None, signed_in: Sequence[Someone]) -> Someone | None:
+    """Whose session is to end, of all who are signed in at a browser; the one in use stands first."""
+    hinted = (one for one in signed_in if hint is not None and speaks_of(hint, one))
+    return next(hinted, signed_in[0] if signed_in else None)
+
+
+def location(redirect_uri: str, state: str | None) -> str:
+    """Where the browser goes when it is done: the URI as it is registered, with the client's own `state` (§3)."""
+    if state is None:
+        return redirect_uri
+    return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode({'state': state})}"

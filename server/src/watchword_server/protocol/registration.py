@@ -11,7 +11,15 @@ from msgspec.structs import replace
 from watchword.errors import InvalidKey
 from watchword.jose.jwe import ENCRYPTIONS, KEY_ALGORITHMS, EncryptionKey, encryption_key
 from watchword.jose.members import PRIVATE
+from watchword_server.protocol.grants.authorization_code import GRANT_TYPE as AUTHORIZATION_CODE
 from watchword_server.protocol.targets import SCOPE_TOKEN
+from watchword_server.protocol.uris import (
+    BadRedirectUri,
+    BadRegistration,
+    checked_address,
+    checked_origin,
+    checked_redirect_uri,
+)
 from watchword_server.protocol.values import PUBLIC, Api, Client, Encryption
 
 ALGORITHMS = ("ES256", "ES384", "ES512", "EdDSA", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
@@ -20,14 +28,9 @@ ENC = "A256GCM"
 """The content encryption where none is chosen."""
 MEMBERS = ("kty", "crv", "x", "y", "n", "e", "kid", "alg", "use", "key_ops")
 """What is kept of an encryption key; certificates and the like are not looked at."""
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,100}")
-URI = re.compile(r"[a-z]+://[!$-;=?-\[\]_a-z~]{1,2000}")
-"""Characters of RFC 3986 §2 without `#`: no space, no backslash that a browser would take for a slash."""
-
-
-class BadRegistration(ValueError):
-    """It cannot be registered like this; the message says why."""
+MOST_URIS = 50
+"""Redirect URIs and origins of one client."""
 
 
 def checked_api(api: Api) -> Api:
@@ -54,10 +57,9 @@ def checked_client(client: Client, apis: Mapping[str, Api], grant_types: Iterabl
         raise BadRegistration("a public client cannot use client_credentials: it has no secret (RFC 6749 §4.4)")
     for audience, scopes in client.access.items():
         _access(audience, scopes, apis)
-    for uri in client.redirect_uris:
-        _redirect_uri(uri)
+    _redirect_uris(client)
     for origin in client.origins:
-        _origin(origin)
+        checked_origin(origin)
     if client.access_token_alg is not None:
         checked_alg(client.access_token_alg)
     return client
@@ -79,7 +81,7 @@ def checked_encryption(encryption: Encryption, local: bool) -> Encryption:
     if encryption.jwk is not None:
         checked_encryption_key(encryption.jwk)
         return replace(encryption, jwk={name: encryption.jwk[name] for name in MEMBERS if name in encryption.jwk})
-    _jwks_uri(encryption.jwks_uri or "", local)
+    checked_address(encryption.jwks_uri or "", local, "jwks_uri")
     return encryption
 
 
@@ -93,21 +95,6 @@ def checked_encryption_key(jwk: Mapping[str, object]) -> EncryptionKey:
         return encryption_key(jwk)
     except InvalidKey as error:
         raise BadRegistration(f"not a key that tokens can be encrypted to: {error}") from error
-
-
-def _jwks_uri(uri: str, local: bool) -> None:
-    """An https URL; on this machine only for an issuer that is there too, and then http will do."""
-    try:
-        parts = urlsplit(uri)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise BadRegistration(f"jwks_uri {uri!r} is not a URL") from None
-    if not URI.fullmatch(uri) or not host or "@" in parts.netloc:
-        raise BadRegistration(f"jwks_uri {uri!r} is not an absolute URL, or has a fragment or a user")
-    if host in LOOPBACK and not local:
-        raise BadRegistration(f"jwks_uri {uri!r} names this machine, and the issuer is for others too")
-    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
-        raise BadRegistration(f"jwks_uri {uri!r} is not https")
 
 
 def _name(name: str) -> None:
@@ -129,19 +116,10 @@ def _access(audience: str, scopes: tuple[str, ...], apis: Mapping[str, Api]) -> 
         raise BadRegistration(f"{audience} has no scope {min(unknown)}")
 
 
-def _redirect_uri(uri: str) -> None:
-    """Absolute, without a fragment (RFC 6749 §3.1.2); https, or http on loopback (RFC 8252 §7.3)."""
-    parts = urlsplit(uri)
-    if "#" in uri or "*" in uri or not parts.hostname or not uri.isprintable() or "@" in parts.netloc:
-        raise BadRegistration(f"redirect URI {uri!r} is not absolute, or has a fragment, wildcard or user")
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
-        raise BadRegistration(f"redirect URI {uri!r} is not https")
-
-
-def _origin(origin: str) -> None:
-    """Scheme, host and port, nothing else (RFC 6454 §6.2); https, or http on loopback."""
-    parts = urlsplit(origin)
-    if f"{parts.scheme}://{parts.netloc}" != origin or not parts.hostname or origin != origin.lower():
-        raise BadRegistration(f"{origin!r} is not an origin: scheme://host[:port], lower case")
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
-        raise BadRegistration(f"origin {origin!r} is not https")
+def _redirect_uris(client: Client) -> None:
+    if AUTHORIZATION_CODE in client.grant_types and not client.redirect_uris:
+        raise BadRedirectUri("a client that sends people here has to say where they return to: no redirect URI")
+    if len(client.redirect_uris) > MOST_URIS or len(client.origins) > MOST_URIS:
+        raise BadRedirectUri(f"a client has at most {MOST_URIS} redirect URIs, and as many origins")
+    for uri in client.redirect_uris:
+        checked_redirect_uri(uri, client.metadata.application_type == "native")

@@ -9,6 +9,10 @@ from watchword_server.protocol.values import Api, Client, Grant
 
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]{1,128}")
 MAX_SCOPES = 64
+OPENID = "openid"
+OFFLINE = "offline_access"
+IDENTITY = frozenset({OPENID, "profile", "email", "address", "phone", OFFLINE})
+"""The scopes of OpenID Connect (Core §5.4, §11), which are about the person and belong to no API."""
 
 
 def scope_tokens(scope: str | None) -> tuple[str, ...]:
@@ -35,6 +39,26 @@ def target(client: Client, scope: str | None, resource: str | None) -> tuple[str
     if not set(asked) <= set(allowed):
         raise InvalidScope("client may not have this scope")
     return audience, asked or tuple(allowed)
+
+
+def reach(client: Client, issuer: str, scope: str | None, resource: str | None) -> tuple[str, tuple[str, ...]]:
+    """The audience and the scopes that a client asks of a person.
+
+    Scopes of OpenID Connect are for every client; those that no API of this client has are not understood, and left
+    out (OpenID Connect Core §3.1.2.1). What is about the person only is for the issuer's own userinfo.
+    """
+    asked = scope_tokens(scope)
+    own = [one for one in asked if one in IDENTITY]
+    known = {one for allowed in client.access.values() for one in allowed}
+    others = [one for one in asked if one in known and one not in IDENTITY]
+    if not asked and client.access:
+        return target(client, None, resource)
+    if resource == issuer or (resource is None and not others):
+        if not own:
+            raise InvalidScope("nothing that this client may ask for")
+        return issuer, tuple(own)
+    audience, _ = target(client, " ".join(others) or None, resource)
+    return audience, tuple(one for one in asked if one in own or one in others)
 
 
 def narrowed(grant: Grant, scope: str | None, resource: str | None) -> tuple[str, ...]:

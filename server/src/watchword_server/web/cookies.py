@@ -28,6 +28,14 @@ def refresh_cookie(front: Front, token: str, max_age: int) -> Header:
     return _set(f"{REFRESH}={token}; Max-Age={max_age}; Path={path}; Secure; HttpOnly; SameSite=Strict")
 
 
+def host_cookie(name: str, value: str, max_age: int) -> Header:
+    """A cookie of our own pages, bound to this host; an empty value with `max_age` 0 (seconds) takes it back.
+
+    Lax: whom an app sends here by a link is known; what another site posts here comes without it.
+    """
+    return _set(f"{name}={value}; Max-Age={max_age}; Path=/; Secure; HttpOnly; SameSite=Lax")
+
+
 def cookie(scope: Scope, name: str) -> str | None:
     """The value of a cookie. One that comes twice may have been planted beside ours, so it is refused."""
     wanted = f"{name}="

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from watchword_server.flows.issuer import Issuer
+from watchword_server.web.pages.rendering import Pages
 
 Network = IPv4Network | IPv6Network
 
@@ -25,6 +26,7 @@ class Front:
     issuer: Issuer
     clock: Callable[[], float]
     """Seconds since 1970."""
+    pages: Pages
     ailment: Callable[[], Awaitable[str | None]]
     """Why this process cannot serve now; None when it can."""
     without: Callable[[], tuple[str, ...]] = tuple

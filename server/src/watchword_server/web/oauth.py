@@ -32,6 +32,7 @@ class TokenAnswer(msgspec.Struct, frozen=True, gc=False):
     scope: str
     refresh_token: str | msgspec.UnsetType = msgspec.UNSET
     session_id: str | msgspec.UnsetType = msgspec.UNSET
+    id_token: str | msgspec.UnsetType = msgspec.UNSET
     token_type: str = "Bearer"
 
 
@@ -72,16 +73,18 @@ def issued(tokens: Tokens) -> Answer:
 def token_answer(tokens: Tokens, session_id: str | msgspec.UnsetType = msgspec.UNSET) -> TokenAnswer:
     """What a client gets to see of its tokens."""
     refresh_token = tokens.refresh_token or msgspec.UNSET
-    return TokenAnswer(tokens.access_token, tokens.expires_in, tokens.scope, refresh_token, session_id)
+    id_token = tokens.id_token or msgspec.UNSET
+    return TokenAnswer(tokens.access_token, tokens.expires_in, tokens.scope, refresh_token, session_id, id_token)
 
 
 def endpoints(front: Front) -> Mapping[str, App]:
     """By path."""
     handlers: Mapping[str, Handler] = {"/token": token, "/revoke": revoke, "/introspect": introspection}
-    return {front.path + path: _form_endpoint(front, handler) for path, handler in handlers.items()}
+    return {front.path + path: form_endpoint(front, handler) for path, handler in handlers.items()}
 
 
-def _form_endpoint(front: Front, handler: Handler) -> App:
+def form_endpoint(front: Front, handler: Handler) -> App:
+    """Where a form is posted."""
     now = front.now
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,6 +12,7 @@ from watchword_server.flows.keyring import NoSigningKey
 from watchword_server.ports import Busy, Conflict, KeyStoreError, Unavailable
 from watchword_server.protocol.errors import (
     AccessDenied,
+    InsufficientScope,
     InvalidClient,
     InvalidGrant,
     InvalidRequest,
@@ -63,6 +64,14 @@ class TooSlow(InvalidRequest):
 
 class CredentialsMissing(InvalidClient):
     """Only a header can carry the credentials here, so the answer asks for it (RFC 9110 §15.5.2)."""
+
+
+class TokenMissing(InvalidSession):
+    """No access token came, so the answer says only how one is sent (RFC 6750 §3.1)."""
+
+
+class TokenMisplaced(InvalidRequest):
+    """The access token came in more than one way, or in one that is not taken (RFC 6750 §2)."""
 
 
 class ClientGone(Exception):
@@ -119,11 +128,21 @@ def _headers(error: OAuthError, scope: Scope) -> tuple[Header, ...]:
             return ((b"allow", error.allow.encode("ascii")),)
         case TooLarge() | TooSlow():
             return (CLOSE,)  # what is left of the body is not waited for
-        case InvalidSession():
-            return ((b"www-authenticate", b'Bearer realm="watchword", error="invalid_token"'),)
+        case TokenMissing():
+            return (_bearer(),)
+        case TokenMisplaced() | InvalidSession():
+            return (_bearer(error=error.code),)
+        case InsufficientScope():
+            return (_bearer(error=error.code, scope=error.scope),)
         case CredentialsMissing():
             return (_BASIC,)
         case InvalidClient() if any(name == b"authorization" for name, _ in scope["headers"]):
             return (_BASIC,)
         case _:
             return retry
+
+
+def _bearer(**parts: str) -> Header:
+    """What the answer says to who sent no token that is enough (RFC 6750 §3). The parts are words of ours."""
+    said = ", ".join(f'{name}="{value}"' for name, value in {"realm": "watchword", **parts}.items())
+    return b"www-authenticate", f"Bearer {said}".encode("ascii")

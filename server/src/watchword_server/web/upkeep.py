@@ -11,9 +11,9 @@ from typing import Final
 from watchword_server.flows import keys
 from watchword_server.flows.issuer import Issuer
 from watchword_server.flows.keyring import NoSigningKey
-from watchword_server.flows.outbox import deliver
+from watchword_server.flows.outbox import Outgoing
 from watchword_server.flows.purge import purge
-from watchword_server.ports import Conflict, KeyStoreError, Mailer, Moved, Unavailable
+from watchword_server.ports import KeyStoreError, Mailer, Moved, Unavailable
 
 PURGE: Final = 60.0
 """Seconds between two purges."""
@@ -111,14 +111,17 @@ class Upkeep:
             await asyncio.sleep(pause)
 
     async def _send(self) -> None:
-        while True:
-            self._outbox.clear()
-            try:
-                while await deliver(self._issuer, self._mailer, int(self._clock())):
-                    pass
-            except (Unavailable, Conflict) as error:
-                logger.warning("messages put off", extra={"reason": str(error)})
-            await self._called_or_after(SENDING)
+        outgoing = Outgoing(self._issuer, self._mailer, self._clock, self._outbox.set)
+        try:
+            while True:
+                self._outbox.clear()
+                try:
+                    await outgoing.begin()
+                except Unavailable as error:
+                    logger.warning("messages put off", extra={"reason": str(error)})
+                await self._called_or_after(SENDING)
+        finally:
+            await outgoing.close()
 
     async def _called_or_after(self, seconds: float) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The guarded fetcher: the one way to fetch a URL that somebody else named.
+"""The guarded fetcher: the one way to fetch, or bring something to, a URL that somebody else named.
 
 The name is resolved once, every address is checked, and the connection goes to an address that was checked: a name
 that answers differently the second time (DNS rebinding) is not asked a second time. TLS is verified for the name.
@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlencode
 
 from watchword.wire.exchange import fresh_for
 from watchword_server.adapters.fetch.addresses import LOOPBACK, Address, Network, address, is_public, within
@@ -27,10 +30,16 @@ LIMIT: Final = 64 * 1024
 """Bytes that are read at most, where nobody asks for less."""
 AT_ONCE: Final = 16
 """Fetches under way at the same time; the others wait their turn, within their seconds."""
+BROUGHT_AT_ONCE: Final = 32
+"""Forms under way: apart from fetches, so that who is slow to take a form keeps nobody waiting for a document."""
+TAKEN: Final = (200, 204)
+"""What says that a form was taken (OpenID Connect Back-Channel Logout §2.8)."""
 HEADERS: Final = {"User-Agent": "watchword", "Accept": "application/json, */*;q=0.1", "Accept-Encoding": "identity"}
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host. Raises OSError."""
+
+T = TypeVar("T")
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
@@ -62,13 +71,25 @@ class GuardedFetcher:
         self._trust = trust
         self._within = within
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._errands = asyncio.Semaphore(BROUGHT_AT_ONCE)
 
     async def get(self, url: str, *, by_operator: bool, limit: int = LIMIT) -> Fetched:
         """The body of a 200, at most `limit` bytes, all of it within WITHIN. Raises FetchFailed."""
         wanted = target(url)
+        async with self._in_time(wanted, self._turns):
+            return await self._ask(wanted, await self._checked(wanted, by_operator), partial(_exchange, limit=limit))
+
+    async def post(self, url: str, form: Mapping[str, str], *, by_operator: bool) -> None:
+        """Bring a form there, all of it within WITHIN. Raises FetchFailed unless it was TAKEN."""
+        wanted, body = target(url), urlencode(form).encode("ascii")
+        async with self._in_time(wanted, self._errands):
+            await self._ask(wanted, await self._checked(wanted, by_operator), partial(_bring, body=body))
+
+    @asynccontextmanager
+    async def _in_time(self, wanted: Target, turns: asyncio.Semaphore) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self._within), self._turns:
-                return await self._get(wanted, await self._checked(wanted, by_operator), limit)
+            async with asyncio.timeout(self._within), turns:
+                yield
         except TimeoutError as error:
             raise FetchFailed(f"{wanted.shown} did not answer within {self._within:g} s") from error
 
@@ -95,17 +116,24 @@ class GuardedFetcher:
             "fetch.allowed_networks may list its network"
         )
 
-    async def _get(self, wanted: Target, found: Sequence[Address], limit: int) -> Fetched:
-        """From the first address that takes the connection."""
+    async def _ask(
+        self,
+        wanted: Target,
+        found: Sequence[Address],
+        exchange: Callable[[httpx2.AsyncClient, Target, Address], Awaitable[T]],
+    ) -> T:
+        """The first address that takes the connection."""
         http, trouble = await self._client(), ""
         import httpx2  # by now it is loaded, on a thread
 
         async with http:
             for one in found:
                 try:
-                    return await _exchange(http, wanted, one, limit)
+                    return await exchange(http, wanted, one)
                 except httpx2.ConnectError as error:
                     trouble = str(error) or "connection refused"
+                except httpx2.RemoteProtocolError as error:  # whose text has in it what the other side wrote
+                    raise FetchFailed(f"{wanted.shown} failed: that was no HTTP, or not all of it") from error
                 except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
                     raise FetchFailed(f"{wanted.shown} failed: {error or type(error).__name__}") from error
         raise FetchFailed(f"{wanted.shown} cannot be reached: {trouble}")
@@ -130,6 +158,14 @@ async def _exchange(http: httpx2.AsyncClient, wanted: Target, one: Address, limi
             # What unpacks to a thousand times its size would pass every cap.
             raise FetchFailed(f"{wanted.shown} answered in an encoding that was not asked for")
         return Fetched(await _read(response, wanted, limit), fresh_for(response.headers))
+
+
+async def _bring(http: httpx2.AsyncClient, wanted: Target, one: Address, body: bytes) -> None:
+    headers = {"Host": wanted.authority, "Content-Type": "application/x-www-form-urlencoded"}
+    extensions = {"sni_hostname": wanted.host}
+    async with http.stream("POST", wanted.at(one), headers=headers, content=body, extensions=extensions) as response:
+        if response.status_code not in TAKEN:
+            raise FetchFailed(f"{wanted.shown} answered {response.status_code}")
 
 
 async def _read(response: httpx2.Response, wanted: Target, limit: int) -> bytes:

@@ -174,6 +174,11 @@ def commands() -> Commands[ClauseElement]:
         revoke_key=_retire({"revoked_at": bindparam("at"), "sealed": bindparam("sealed")}),
         raise_lifetime=update(head).values(lifetime=bindparam("seconds")).where(head.c.lifetime < bindparam("seconds")),
         send=_insert(outbox, "number"),
+        claim=(
+            update(outbox)
+            .where(outbox.c.number == bindparam("of"), outbox.c.due_at <= bindparam("now"))
+            .values(due_at=bindparam("until"))
+        ),
         sent=update(outbox).where(outbox.c.number == bindparam("of")).values(due_at=null()),
         retry=(
             update(outbox)

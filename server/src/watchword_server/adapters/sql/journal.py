@@ -11,8 +11,8 @@ from watchword.log import Entry
 from watchword_server.adapters.sql import records
 from watchword_server.adapters.sql.plan import Plan, plan
 from watchword_server.adapters.sql.readers import Source
-from watchword_server.adapters.sql.statements import Commands, Sql
-from watchword_server.changes import Change
+from watchword_server.adapters.sql.statements import Commands, Sql, Step
+from watchword_server.changes import Audit, Change
 from watchword_server.ports import Parcel
 
 BATCH: Final = 256
@@ -63,8 +63,15 @@ class SqlOutbox:
     async def due(self, now: int, limit: int) -> Sequence[Parcel]:
         return await self._source.every(records.parcel, self._source.queries.due, now=now, limit=limit)
 
-    async def sent(self, number: int) -> None:
-        await self._writer.run(Plan((self._commands.sent.step(of=number),)))
+    async def claim(self, number: int, now: int, until: int) -> bool:
+        done = await self._writer.run(Plan((self._commands.claim.step(of=number, now=now, until=until),)))
+        return done.rows == 1
 
-    async def retry(self, number: int, at: int, reason: str) -> None:
-        await self._writer.run(Plan((self._commands.retry.step(of=number, due_at=at, reason=reason),)))
+    async def sent(self, number: int, *rows: Audit) -> None:
+        await self._write(self._commands.sent.step(of=number), rows)
+
+    async def retry(self, number: int, at: int, reason: str, *rows: Audit) -> None:
+        await self._write(self._commands.retry.step(of=number, due_at=at, reason=reason), rows)
+
+    async def _write(self, step: Step, rows: Sequence[Audit]) -> None:
+        await self._writer.run(Plan((step,), audit=[records.audit_row(row) for row in rows]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Column, Select, bindparam, func, or_, select
+from sqlalchemy import BindParameter, Column, ColumnElement, Select, bindparam, func, or_, select
 from sqlalchemy.sql import ClauseElement
 
 from watchword_server.adapters.sql.schema import (
@@ -17,6 +17,7 @@ from watchword_server.adapters.sql.schema import (
     grants,
     head,
     interactions,
+    invitations,
     keys,
     leases,
     outbox,
@@ -83,6 +84,8 @@ def queries() -> Queries[ClauseElement]:
             .where(grants.c.made_in == bindparam("sid"), grants.c.ended_at.is_(None))
             .order_by(grants.c.client_id, grants.c.gid)
         ),
+        parties=_parties(sessions.c.sid == bindparam("sid")),
+        parties_of=_parties(sessions.c.sub == bindparam("sub")),
         redeemable=_redeemable(),
         consent=select(consents).where(
             consents.c.sub == bindparam("sub"),
@@ -92,6 +95,7 @@ def queries() -> Queries[ClauseElement]:
         consents_of=select(consents).where(consents.c.sub == bindparam("sub")).order_by(consents.c.client_id),
         interaction=_one(interactions.c.hash),
         pushed_request=_one(pushed_requests.c.hash),
+        invitation=_one(invitations.c.hash),
         secret=_one(secrets.c.name),
         refresh_token=_one(refresh_tokens.c.hash),
         family=_family(),
@@ -131,6 +135,13 @@ def _family() -> Select[*tuple[Any, ...]]:
     )
     whole = select(refresh_tokens, successor, grants, sessions, users).select_from(leads)
     return whole.where(refresh_tokens.c.hash == bindparam("hash")).execution_options(**{IDENTITY: 0})
+
+
+def _parties(which: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    """Who got a grant in sessions that are open."""
+    columns = (sessions.c.sid, sessions.c.sub, grants.c.client_id)
+    held = select(*columns).distinct().select_from(sessions.join(grants, grants.c.made_in == sessions.c.sid))
+    return held.where(which, sessions.c.ended_at.is_(None)).order_by(sessions.c.sid, grants.c.client_id)
 
 
 def _redeemable() -> Select[*tuple[Any, ...]]:

@@ -10,7 +10,7 @@ from watchword_server.adapters.sql import records
 from watchword_server.adapters.sql.statements import Queries, Row, Sql, Value
 from watchword_server.changes import Audit, StoredKey
 from watchword_server.people.values import Session, User
-from watchword_server.ports import Head
+from watchword_server.ports import Head, Party
 from watchword_server.protocol.grants.authorization_code import Redeemable
 from watchword_server.protocol.grants.refresh_token import Found
 from watchword_server.protocol.values import (
@@ -21,6 +21,7 @@ from watchword_server.protocol.values import (
     EncryptedToken,
     Grant,
     Interaction,
+    Invitation,
     PushedRequest,
     RefreshToken,
 )
@@ -216,6 +217,12 @@ class SqlGrants:
     async def made_in(self, sid: str) -> Sequence[Grant]:
         return await self._source.every(records.grant, self._queries.grants_made_in, sid=sid)
 
+    async def parties(self, sid: str) -> Sequence[Party]:
+        return await self._source.every(records.party, self._queries.parties, sid=sid)
+
+    async def parties_of(self, sub: str) -> Sequence[Party]:
+        return await self._source.every(records.party, self._queries.parties_of, sub=sub)
+
 
 class SqlCodes:
     """Codes of the authorization endpoint."""
@@ -256,6 +263,16 @@ class SqlRequests:
 
     async def pushed(self, hash: bytes) -> PushedRequest | None:
         return await self._source.one(records.pushed_request, self._queries.pushed_request, hash=hash)
+
+
+class SqlInvitations:
+    """Initial access tokens, kept by SHA-256."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    async def find(self, hash: bytes) -> Invitation | None:
+        return await self._source.one(records.invitation, self._source.queries.invitation, hash=hash)
 
 
 class SqlSecrets:

@@ -12,7 +12,7 @@ from watchword.log import Entry
 from watchword_server.adapters.sql.statements import Row, Value
 from watchword_server.changes import Audit, StoredKey
 from watchword_server.people.values import Session, User
-from watchword_server.ports import Head, Lease, Parcel
+from watchword_server.ports import Head, Lease, Parcel, Party
 from watchword_server.protocol.grants.authorization_code import Code, Redeemable
 from watchword_server.protocol.grants.refresh_token import Found
 from watchword_server.protocol.values import (
@@ -174,6 +174,10 @@ def grant(row: Row) -> Grant:
     return Grant(gid, client_id, sub, audience, granted, created_at, expires_at, sid, parent, ended_at, made_in, how)
 
 
+def party(row: Row) -> Party:
+    return Party(*row)
+
+
 def refresh_token(row: Row) -> RefreshToken:
     return RefreshToken(*row)
 
@@ -226,6 +230,10 @@ def interaction(row: Row) -> Interaction:
 def pushed_request(row: Row) -> PushedRequest:
     hash, client_id, parameters, expires_at = row
     return PushedRequest(hash, client_id, _parameters(parameters), expires_at)
+
+
+def invitation(row: Row) -> Invitation:
+    return Invitation(*row)
 
 
 def encrypted_token(row: Row) -> EncryptedToken:

@@ -73,11 +73,14 @@ class Queries(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unkn
     grant: S
     grants_of: S
     grants_made_in: S
+    parties: S
+    parties_of: S
     redeemable: S
     consent: S
     consents_of: S
     interaction: S
     pushed_request: S
+    invitation: S
     secret: S
     refresh_token: S
     family: S
@@ -133,6 +136,7 @@ class Commands(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unk
     revoke_key: S
     raise_lifetime: S
     send: S
+    claim: S
     sent: S
     retry: S
     spend_once: S

@@ -36,6 +36,7 @@ def assembled(source: readers.Source, writer: Writer, commands: Commands[Sql]) -
         codes=readers.SqlCodes(source),
         consents=readers.SqlConsents(source),
         requests=readers.SqlRequests(source),
+        invitations=readers.SqlInvitations(source),
         secrets=readers.SqlSecrets(source),
         refresh_tokens=readers.SqlRefreshTokens(source),
         encrypted_tokens=readers.SqlEncryptedTokens(source),
