@@ -14,6 +14,7 @@ from watchword_server.cli.desk import Desk
 from watchword_server.flows import clients, users
 from watchword_server.flows.administration import Refused, Unknown
 from watchword_server.flows.lists import ADMIN
+from watchword_server.protocol.grants.authorization_code import GRANT_TYPE as AUTHORIZATION_CODE
 from watchword_server.protocol.grants.client_credentials import GRANT_TYPE as CLIENT_CREDENTIALS
 from watchword_server.protocol.grants.refresh_token import GRANT_TYPE as REFRESH_TOKEN
 from watchword_server.protocol.values import CONFIDENTIAL, PUBLIC
@@ -171,7 +172,11 @@ async def _machine(desk: Desk, access: Mapping[str, tuple[str, ...]]) -> dict[st
 
 async def _web(desk: Desk, access: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     new = clients.NewClient(
-        "Demo web application", CONFIDENTIAL, frozenset((REFRESH_TOKEN,)), access, redirect_uris=(WEB_REDIRECT,)
+        "Demo web application",
+        CONFIDENTIAL,
+        frozenset((AUTHORIZATION_CODE, REFRESH_TOKEN)),
+        access,
+        redirect_uris=(WEB_REDIRECT,),
     )
     client, secret = await clients.add(desk.issuer, desk.by, new, desk.now)
     return {"client_id": client.client_id, "client_secret": secret, "redirect_uris": list(client.redirect_uris)}
@@ -181,7 +186,7 @@ async def _spa(desk: Desk, access: Mapping[str, tuple[str, ...]]) -> dict[str, A
     new = clients.NewClient(
         "Demo page",
         PUBLIC,
-        frozenset((REFRESH_TOKEN,)),
+        frozenset((AUTHORIZATION_CODE, REFRESH_TOKEN)),
         access,
         redirect_uris=(f"{SPA_ORIGIN}/callback",),
         origins=(SPA_ORIGIN,),

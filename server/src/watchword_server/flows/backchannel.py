@@ -60,6 +60,8 @@ def is_over(parcel: Parcel, now: int) -> bool:
 
 def row(parcel: Parcel, now: float, outcome: str, reason: str = "") -> Audit:
     """What the audit trail keeps of an attempt."""
-    facts = {"sid": str(parcel.body["sid"]), "attempt": parcel.attempts + 1} | ({"reason": reason} if reason else {})
+    facts: dict[str, str | int] = {"sid": str(parcel.body["sid"]), "attempt": parcel.attempts + 1}
+    if reason:
+        facts["reason"] = reason
     target = f"client:{parcel.body['client_id']}"
     return audit(Caller(), now, ACTOR, "logout.backchannel", outcome, target, **facts)

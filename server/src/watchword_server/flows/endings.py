@@ -36,6 +36,9 @@ async def _word(issuer: Issuer, parties: Sequence[Party], now: int) -> list[Send
     for party in parties:
         client = await issuer.stores.clients.find(party.client_id)
         if client is not None and client.metadata.backchannel_logout_uri is not None:
-            body = {"client_id": party.client_id, "sub": party.sub, "sid": party.sid, "at": now}
-            sends.append(Send(BACKCHANNEL, body, now))
+            sends.append(Send(BACKCHANNEL, _facts(party, now), now))
     return sends
+
+
+def _facts(party: Party, now: int) -> dict[str, str | int]:
+    return {"client_id": party.client_id, "sub": party.sub, "sid": party.sid, "at": now}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from starlette.routing import Router
 
 from watchword_server.web import (
@@ -9,6 +12,7 @@ from watchword_server.web import (
     authorize,
     discovery,
     health,
+    logout,
     oauth,
     people,
     pushed,
@@ -19,15 +23,24 @@ from watchword_server.web import (
 )
 from watchword_server.web.arrivals import Arrivals
 from watchword_server.web.asgi import App, Receive, Scope, Send
+from watchword_server.web.cors import Speaker, by_form, by_token, shared
 from watchword_server.web.door import door
 from watchword_server.web.front import Front
 from watchword_server.web.pages import routes
 from watchword_server.web.refusals import NotFound
 
+SHARED: Final[Mapping[str, tuple[Speaker, bytes]]] = {
+    "/token": (by_form, b"POST"),
+    "/revoke": (by_form, b"POST"),
+    "/par": (by_form, b"POST"),
+    "/userinfo": (by_token, b"GET, POST"),
+}
+"""What pages of other origins may use."""
+
 
 def application(front: Front, arrivals: Arrivals) -> App:
     """The server as one ASGI callable."""
-    rooms = (discovery, authorize, people, account, session, userinfo, revocations, health)
+    rooms = (discovery, authorize, people, account, logout, session, userinfo, revocations, health)
     places = [*(room.routes(front) for room in rooms), routes.routes(front.pages, front.path)]
     router = Router([route for place in places for route in place], redirect_slashes=False, default=_nothing)
 
@@ -35,11 +48,10 @@ def application(front: Front, arrivals: Arrivals) -> App:
         scope["app"] = router  # Starlette then raises for a wrong method, instead of answering by itself
         await router(scope, receive, send)
 
-    hot = {
-        **oauth.endpoints(front),
-        **pushed.endpoints(front),
-        f"{front.path}/revocations/ack": verifiers.acknowledgement(front),
-    }
+    hot = {**oauth.endpoints(front), **pushed.endpoints(front), f"{front.path}/userinfo": others}
+    for path, (speaker, methods) in SHARED.items():
+        hot[front.path + path] = shared(front, hot[front.path + path], speaker, methods)
+    hot[f"{front.path}/revocations/ack"] = verifiers.acknowledgement(front)
     return door(front, arrivals, hot, others)
 
 

@@ -11,9 +11,10 @@ from starlette.routing import Route
 from watchword_server.flows.feed import HEARTBEAT
 from watchword_server.flows.keyring import Ring
 from watchword_server.flows.token import GRANTS
-from watchword_server.protocol.metadata import metadata
+from watchword_server.protocol.metadata import Offered, metadata
 from watchword_server.web.asgi import Answer, encoded, public_json
 from watchword_server.web.front import Front
+from watchword_server.web.pages.words import Locale
 
 MAX_AGE: Final = 300
 """Seconds for which others may keep what they read here."""
@@ -32,9 +33,19 @@ def routes(front: Front) -> list[Route]:
 
 
 async def _metadata(front: Front, request: Request) -> Answer:
-    issuer = front.issuer
-    head = await issuer.stores.log.head()
-    return public_json(encoded(metadata(issuer.terms.issuer, list(GRANTS), head.lifetime, HEARTBEAT)), MAX_AGE)
+    terms, head = front.issuer.terms, await front.issuer.stores.log.head()
+    offered = Offered(
+        issuer=terms.issuer,
+        grant_types=tuple(GRANTS),
+        max_lifetime=head.lifetime,
+        heartbeat=HEARTBEAT,
+        locales=[one.tag for one in Locale],
+        registers=terms.registration != "off",
+        signs_up=terms.sign_up,
+        policy_uri=front.pages.brand.privacy,
+        tos_uri=front.pages.brand.terms,
+    )
+    return public_json(encoded(metadata(offered)), MAX_AGE)
 
 
 async def _keys(front: Front, request: Request) -> Answer:

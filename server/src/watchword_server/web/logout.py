@@ -1,4 +1,4 @@
-"""GET and POST /logout (OpenID Connect RP-Initiated Logout 1.0): asked first where nobody has shown whom they speak of."""
+"""GET and POST /logout (OpenID Connect RP-Initiated Logout 1.0). Who cannot show whom they speak of must ask first."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ async def _asked(here: Visit) -> Answer:
 async def _answered(here: Visit, request: Request) -> Answer:
     """The person has said so; or somebody else has, who does not know this browser's secret."""
     case = await _case(here)
-    if case.account is None:
-        return await _end(here, case, ())
     try:
         must_be_our_form(here.front, request.scope, here.browser.secret, here.fields.get("csrf"))
     except StaleForm:
+        if case.account is None:  # signed out meanwhile, in another tab
+            return await _end(here, case, ())
         return await _confirmation(here, case, case.account, Problem.STALE)
     match here.fields["answer"]:
         case "stay":

@@ -79,9 +79,7 @@ def sheet(brand: Brand) -> str:
         for line in (f"--{name}: light-dark({day[0]}, {dark[0]});", f"--{name}-on: light-dark({day[1]}, {dark[1]});")
     ]
     # A variable takes any text, so a browser that knows no light-dark() must not read of it.
-    return (
-        f":root {{ {' '.join(by_day)} }}\n@supports (color: light-dark(#000, #fff)) {{ :root {{ {' '.join(both)} }} }}\n"
-    )
+    return f":root {{ {' '.join(by_day)} }}\n@supports (color: light-dark(#000, #fff)) {{ :root {{ {' '.join(both)} }} }}\n"
 
 
 def contrast(one: str, other: str) -> float:

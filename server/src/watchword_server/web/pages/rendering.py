@@ -49,6 +49,11 @@ class Pages:
             kind: environment.get_template(name) for kind, name in TEMPLATES.items()
         }
 
+    @property
+    def brand(self) -> Brand:
+        """The deployment's own name, logo, colours and links."""
+        return self._brand
+
     def render(self, view: View, locale: Locale, request_id: str) -> bytes:
         """The document."""
         return self._templates[type(view)].render(self._words(view, locale, request_id)).encode()
