@@ -14,7 +14,7 @@ from watchword_server.cli.choosing import Alg, NoAlg, begins, sentences
 from watchword_server.cli.describing import applied, describing, shown
 from watchword_server.cli.desk import Desk, at_desk, enlist, group
 from watchword_server.cli.failures import Usage
-from watchword_server.flows import choices, clients, lists
+from watchword_server.flows import choices, clients, lists, registration
 from watchword_server.protocol.grants.authorization_code import GRANT_TYPE as AUTHORIZATION_CODE
 from watchword_server.protocol.grants.client_credentials import GRANT_TYPE as CLIENT_CREDENTIALS
 from watchword_server.protocol.grants.refresh_token import GRANT_TYPE as REFRESH_TOKEN
@@ -58,6 +58,7 @@ def commands() -> typer.Typer:
         ("disable", disable),
         ("enable", enable),
         ("secret", secret),
+        ("invite", invite),
     ):
         enlist(app, name, at_desk(act))
     return app
@@ -163,6 +164,17 @@ async def secret(desk: Desk, client_id: Which) -> Answer:
     return with_secret(client, made)
 
 
+async def invite(
+    desk: Desk,
+    uses: Annotated[int, typer.Option(min=1, max=registration.MOST_USES, help="Clients that may register.")] = 1,
+    days: Annotated[int, typer.Option(min=1, max=registration.MOST_DAYS, help="For how long.")] = 7,
+) -> Answer:
+    """Make an initial access token: whoever has it may register clients without you."""
+    invitation, token = await registration.invite(desk.issuer, desk.by, uses, days, desk.now)
+    document = {"initial_access_token": token, "uses": uses, "expires_at": invitation.expires_at}
+    return Answer(document, note=sentences("The token is shown this once.", _closed(desk.issuer.terms.registration)))
+
+
 def usual_grants(refreshes: bool, returns: bool) -> Sequence[str]:
     """What a client may do where nobody says. `returns`: people are sent here by it, and return to it."""
     if returns:
@@ -213,3 +225,7 @@ def _list(given: list[str] | None) -> tuple[str, ...] | None:
 
 def _set(given: list[str] | None) -> frozenset[str] | None:
     return None if given is None else frozenset(filter(None, given))
+
+
+def _closed(mode: str) -> str:
+    return "" if mode != "off" else "It opens nothing yet: set registration.mode to token or open, and restart."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from msgspec.structs import asdict
 from watchword_server.cli.answers import Answer
 from watchword_server.cli.asking import GeneratePassword, PasswordStdin, new_password
 from watchword_server.cli.desk import Desk, at_desk, enlist, group
+from watchword_server.cli.failures import Usage
 from watchword_server.flows import lists, users
 from watchword_server.people.values import User
 
@@ -31,6 +33,7 @@ def commands() -> typer.Typer:
         ("enable", enable),
         ("password", password),
         ("roles", roles),
+        ("profile", profile),
     ):
         enlist(app, name, at_desk(act))
     return app
@@ -96,6 +99,40 @@ async def password(
 async def roles(desk: Desk, user: Who, role: Roles = None) -> Answer:
     """Replace the roles; none given means none. Tokens with the old ones die, sessions stay."""
     return Answer(record(await users.set_roles(desk.issuer, desk.by, user, tuple(role or ()), desk.now)))
+
+
+async def profile(
+    desk: Desk,
+    user: Who,
+    claims: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CLAIM=VALUE",
+            help="Such as name='Ada L', given_name=Ada, birthdate=1990-12-31, email_verified=true, address.country=FR."
+            " An empty value takes the claim away.",
+        ),
+    ] = None,
+) -> Answer:
+    """Show what apps may be told of a person, or change it."""
+    if not claims:
+        return Answer(known(await users.find(desk.issuer, user)))
+    return Answer(known(await users.set_profile(desk.issuer, desk.by, user, said(claims), desk.now)))
+
+
+def said(claims: Sequence[str]) -> Mapping[str, str]:
+    """What stands on both sides of the equals signs. Raises Usage."""
+    found: dict[str, str] = {}
+    for text in claims:
+        name, equals, value = text.partition("=")
+        if not equals or not name or name in found:
+            raise Usage(f"{text}: say CLAIM=VALUE, each claim once")
+        found[name] = value
+    return found
+
+
+def known(user: User) -> dict[str, Any]:
+    """A person with all claims, as programs read it."""
+    return {**record(user), "profile": dict(user.profile)}
 
 
 def record(user: User) -> dict[str, Any]:

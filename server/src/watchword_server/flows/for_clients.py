@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from watchword.jose import jwe
 from watchword.jose.kinds import Kind
 from watchword_server.flows.issuer import Issuer
+from watchword_server.protocol.client_metadata import ENC
 from watchword_server.protocol.values import Client
-
-ENC: Final = "A128CBC-HS256"
-"""The content encryption of a client that has chosen none (OpenID Connect Registration 1.0 §2)."""
 
 
 async def sealed_for(

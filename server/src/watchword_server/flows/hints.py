@@ -10,6 +10,8 @@ from watchword.jose.kinds import Kind
 from watchword_server.flows.issuer import Issuer
 from watchword_server.protocol.logout import Hint
 
+TYPES: Final = frozenset((Kind.ID_TOKEN.lower(),))
+"""As `jws.verify` compares them."""
 MAX_HINT: Final = 16 * 1024
 """Bytes."""
 
@@ -21,7 +23,7 @@ async def hinted(issuer: Issuer, token: str, now: int) -> Hint | None:
     """
     ring = await issuer.keyring.at(await issuer.stores.log.head(), now)
     try:
-        _, payload = jws.verify(token, ring.trusted, (Kind.ID_TOKEN,), MAX_HINT)
+        _, payload = jws.verify(token, ring.trusted, TYPES, MAX_HINT)
         claims = jwt.claims(payload)
     except InvalidToken:
         return None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from watchword_server.flows.feed import Feed
     from watchword_server.flows.keyring import KeyRing
     from watchword_server.flows.leases import Register
+    from watchword_server.flows.logos import Logos
     from watchword_server.flows.references import References
 
 
@@ -76,6 +77,7 @@ class Issuer:
     api_keys: ApiKeys
     client_keys: ClientKeys
     references: References
+    logos: Logos
     fetcher: Fetcher
     random: Random = field(repr=False)
     repeats: Repeats = field(default_factory=Repeats, repr=False)

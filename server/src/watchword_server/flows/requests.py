@@ -111,7 +111,8 @@ async def _fetched(issuer: Issuer, client: Client, reference: str, has_keys: boo
 
 async def _taken(issuer: Issuer, client: Client, reference: str, now: int) -> Asked:
     """A request that this client has pushed, once: exactly one of many racing callers gets it."""
-    found = await issuer.stores.requests.pushed(kept(reference)) if len(reference) == LONGEST else None
+    is_ours = len(reference) == LONGEST and reference.isascii()
+    found = await issuer.stores.requests.pushed(kept(reference)) if is_ours else None
     if found is None or found.client_id != client.client_id or now >= found.expires_at:
         raise InvalidRequestUri(_GONE)
     try:
@@ -123,4 +124,4 @@ async def _taken(issuer: Issuer, client: Client, reference: str, now: int) -> As
 
 def kept(reference: str) -> bytes:
     """What is kept of a `request_uri` of ours."""
-    return hashlib.sha256(reference.encode()).digest()
+    return hashlib.sha256(reference.encode("ascii")).digest()

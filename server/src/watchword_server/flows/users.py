@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from watchword_server.changes import Add, Send, SetPassword, SetRoles, SetUserDisabled
+from collections.abc import Mapping
+
+from watchword_server.changes import Add, Send, SetPassword, SetProfile, SetRoles, SetUserDisabled
 from watchword_server.flows import endings
 from watchword_server.flows.administration import Operator, Refused, Taken, Unknown
 from watchword_server.flows.issuer import Issuer, audit
 from watchword_server.flows.subjects import deaths_of
 from watchword_server.people.addresses import BadAddress, canonical
 from watchword_server.people.passwords import WeakPassword, acceptable
+from watchword_server.people.profile import BadProfile, changed, line
 from watchword_server.people.roles import BadRole, role_names
 from watchword_server.people.values import User
 from watchword_server.ports import Conflict
@@ -52,6 +55,24 @@ async def set_password(issuer: Issuer, by: Operator, name: str, password: str, n
         Send("notice.password_changed", {"sub": user.sub}, now),
     )
     return user
+
+
+async def set_profile(issuer: Issuer, by: Operator, who: str, said: Mapping[str, str], now: int) -> User:
+    """Change what is known of a person: `name`, or claims as `people.profile` reads them; empty takes away.
+
+    Tokens and sessions stay: what was told before was true then.
+    """
+    user = await find(issuer, who)
+    claims = {name: text for name, text in said.items() if name != "name"}
+    try:
+        profile = changed(user.profile, claims, now)
+        name = line(said["name"]) if "name" in said else user.name
+    except BadProfile as error:
+        raise Refused(str(error)) from error
+    names = " ".join(sorted(said))
+    row = audit(by.caller, now, by.actor, "user.profile", target=f"user:{user.sub}", claims=names)
+    await issuer.stores.journal.save(SetProfile(user.sub, name, profile), row)
+    return await find(issuer, user.sub)
 
 
 async def set_roles(issuer: Issuer, by: Operator, name: str, roles: tuple[str, ...], now: int) -> User:

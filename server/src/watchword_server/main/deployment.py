@@ -44,6 +44,7 @@ async def deployed(settings: Settings) -> AsyncIterator[Deployment]:
     from watchword_server.flows.issuer import Caller, Issuer
     from watchword_server.flows.keyring import KeyRing
     from watchword_server.flows.leases import Register
+    from watchword_server.flows.logos import Logos
     from watchword_server.flows.references import References
 
     async with _store(settings) as store:
@@ -51,7 +52,7 @@ async def deployed(settings: Settings) -> AsyncIterator[Deployment]:
         # An issuer on loopback is for development: nobody else reaches it, so it may reach this machine's own servers.
         local = is_local(settings.issuer)
         fetcher = GuardedFetcher(local=local, networks=settings.fetch.allowed_networks)
-        api_keys, client_keys = ApiKeys(fetcher), ClientKeys(fetcher)
+        api_keys, client_keys, logos = ApiKeys(fetcher), ClientKeys(fetcher), Logos(fetcher)
         try:
             stores = store.stores
             key_store = await _key_store(settings, stores)
@@ -72,6 +73,7 @@ async def deployed(settings: Settings) -> AsyncIterator[Deployment]:
                 api_keys=api_keys,
                 client_keys=client_keys,
                 references=References(fetcher),
+                logos=logos,
                 fetcher=fetcher,
                 random=Chance(),
             )
@@ -80,6 +82,7 @@ async def deployed(settings: Settings) -> AsyncIterator[Deployment]:
         finally:
             api_keys.close()
             client_keys.close()
+            logos.close()
             hasher.close()
 
 

@@ -199,7 +199,7 @@ def _sector(client: Client, local: bool) -> str | None:
 
 
 def _must_have_keys(metadata: ClientMetadata, for_what: str) -> None:
-    if metadata.jwks is None and metadata.jwks_uri is None:
+    if not (metadata.jwks or {}).get("keys") and metadata.jwks_uri is None:
         raise BadRegistration(f"no keys that {for_what}: register jwks or a jwks_uri")
 
 

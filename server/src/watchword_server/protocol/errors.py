@@ -19,12 +19,16 @@ OAuthError                     400
 │   ├── ConsentRequired        400 consent_required
 │   └── SelectionRequired      400 account_selection_required
 ├── UnmetRequirements          400 unmet_authentication_requirements
+├── InvalidRedirectUri         400 invalid_redirect_uri
+├── InvalidClientMetadata      400 invalid_client_metadata
 ├── InvalidScope               400 invalid_scope
 ├── InvalidTarget              400 invalid_target
 ├── InvalidSession             401 invalid_token
 ├── InsufficientScope          403 insufficient_scope, with the scope that is needed
 ├── AccessDenied               403 access_denied
+├── RegistrationOff            403 access_denied
 ├── TooManyAttempts            429 slow_down, with Retry-After
+├── TooManyRegistrations       429 slow_down, with Retry-After
 ├── TooManyVerifiers           429 too_many_verifiers, with Retry-After
 └── TemporarilyUnavailable     503 temporarily_unavailable, with Retry-After
 """
@@ -148,6 +152,18 @@ class UnmetRequirements(OAuthError):
     code = "unmet_authentication_requirements"
 
 
+class InvalidRedirectUri(OAuthError):
+    """A redirect URI that is not registered like this (RFC 7591 §3.2.2)."""
+
+    code = "invalid_redirect_uri"
+
+
+class InvalidClientMetadata(OAuthError):
+    """What a client says of itself is not registered like this (RFC 7591 §3.2.2)."""
+
+    code = "invalid_client_metadata"
+
+
 class InvalidScope(OAuthError):
     """A scope that is malformed, unknown, or more than allowed (RFC 6749 §5.2)."""
 
@@ -183,6 +199,24 @@ class AccessDenied(OAuthError):
 
     code = "access_denied"
     status = 403
+
+
+class RegistrationOff(OAuthError):
+    """No client registers itself here."""
+
+    code = "access_denied"
+    status = 403
+
+
+class TooManyRegistrations(OAuthError):
+    """Many clients have registered themselves from one place."""
+
+    code = "slow_down"
+    status = 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class TooManyAttempts(OAuthError):

@@ -32,12 +32,14 @@ def checked_redirect_uri(uri: str, native: bool, what: str = "redirect URI") -> 
     parts = _parts(uri, what, BadRedirectUri)
     if native and _PRIVATE_USE.fullmatch(parts.scheme) and uri.startswith(f"{parts.scheme}:/"):
         return uri
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        too = (
+            "a native program may also have a scheme such as com.example.app" if native else "or it is a native program"
+        )
+        raise BadRedirectUri(f"{what} {shown(uri)} is neither https nor http on loopback; {too}")
     if "*" in uri or not parts.hostname:
-        raise BadRedirectUri(f"{what} {shown(uri)} is not absolute, or has a wildcard")
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK):
-        return uri
-    native_too = " (a native program may have a scheme such as com.example.app)" if native else ""
-    raise BadRedirectUri(f"{what} {shown(uri)} is neither https nor http on loopback{native_too}")
+        raise BadRedirectUri(f"{what} {shown(uri)} has no host, or a wildcard")
+    return uri
 
 
 def checked_address(uri: str, local: bool, what: str, fragment: bool = False) -> str:

@@ -75,7 +75,7 @@ async def _app(front: Front, app: apps.App) -> views.App:
         client_id=client.client_id,
         name=client.name,
         host=place(client.redirect_uris[0]).host if client.redirect_uris else None,
-        logo=f"{front.path}/logos/{client.client_id}" if client.metadata.logo_uri is not None else None,
+        logo=f"{front.path}/logos/{client.client_id}" if front.issuer.logos.is_there(client, front.now()) else None,
         scopes=tuple(Asked(scope=one, api=None if one in IDENTITY else names.get(one)) for one in app.scope),
         since=app.since,
         is_stranger=client.metadata.registered_itself,

@@ -12,10 +12,12 @@ from watchword_server.web import (
     authorize,
     discovery,
     health,
+    logos,
     logout,
     oauth,
     people,
     pushed,
+    registration,
     revocations,
     session,
     userinfo,
@@ -40,7 +42,8 @@ SHARED: Final[Mapping[str, tuple[Speaker, bytes]]] = {
 
 def application(front: Front, arrivals: Arrivals) -> App:
     """The server as one ASGI callable."""
-    rooms = (discovery, authorize, people, account, logout, session, userinfo, revocations, health)
+    people_too = (authorize, people, account, logout, logos)
+    rooms = (discovery, *people_too, registration, session, userinfo, revocations, health)
     places = [*(room.routes(front) for room in rooms), routes.routes(front.pages, front.path)]
     router = Router([route for place in places for route in place], redirect_slashes=False, default=_nothing)
 

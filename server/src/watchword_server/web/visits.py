@@ -114,7 +114,7 @@ def asking(front: Front, client: Client) -> Asking:
     said = client.metadata
     return Asking(
         name=client.name,
-        logo=f"{front.path}/logos/{client.client_id}" if said.logo_uri is not None else None,
+        logo=f"{front.path}/logos/{client.client_id}" if front.issuer.logos.is_there(client, front.now()) else None,
         home=said.client_uri,
         policy_uri=said.policy_uri,
         tos_uri=said.tos_uri,

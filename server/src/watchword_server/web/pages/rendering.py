@@ -148,6 +148,7 @@ _FILTERS: Final = {
     "initials": safe.initials,
     "place": safe.place,
     "https": safe.https,
+    "link": safe.link,
     "moment": _moment,
     "minutes": _minutes,
 }

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 LONGEST: Final = 100
 """Characters of a name that are shown."""
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_JOINERS: Final = "\u200c\u200d"
+_BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and signs that nobody sees."""
+_JOINERS: Final = frozenset("\u200c\u200d")
 """Some scripts cannot be written without them, and neither can many emoji."""
 _STACK: Final = 3
 """Marks on one letter; more would paint over the lines above."""
 
+_CODE: Final = frozenset({"javascript", "data", "vbscript", "blob", "file", "about", "filesystem"})
+"""Schemes that run or read something in the browser itself. Nobody can register one; here is the second lock."""
 _SOURCE: Final = re.compile(r"[a-z][a-z0-9+.-]*:(//[A-Za-z0-9._-]+(:[0-9]{1,5})?)?")
 
 
 def plain(text: str) -> str:
     """One line without anything that turns its direction around, hides, or leaves it. Never empty."""
-    kept: list[str] = []
-    marks = 0
-    for letter in " ".join(text[: 8 * LONGEST].split()):
-        kind = unicodedata.category(letter)
-        marks = marks + 1 if kind in ("Mn", "Me") else 0
-        if marks <= _STACK and (kind not in _INVISIBLE or letter in _JOINERS):
-            kept.append(letter)
-    line = "".join(kept).strip()
-    return (line if len(line) <= LONGEST else line[: LONGEST - 1].rstrip() + "…") or "–"
+    line = " ".join("".join(_visible(" ".join(text[: 8 * LONGEST].split()))).split())
+    if all(letter in _JOINERS or letter.isspace() for letter in line):
+        return "–"
+    return line if len(line) <= LONGEST else line[: LONGEST - 1].rstrip() + "…"
 
 
 def initials(name: str) -> str:
@@ -36,6 +36,16 @@ def initials(name: str) -> str:
     words = [found for word in plain(name).split() if (found := next(filter(str.isalnum, word), ""))]
     chosen = words if len(words) < 2 else [words[0], words[-1]]
     return "".join(chosen).upper()[:2] or "·"
+
+
+def _visible(text: str) -> Iterator[str]:
+    marks = 0
+    for letter in text:
+        kind = unicodedata.category(letter)
+        marks = marks + 1 if kind in ("Mn", "Me") else 0
+        shows = kind not in _INVISIBLE and letter not in _BLANK
+        if marks <= _STACK and (shows or letter in _JOINERS):
+            yield letter
 
 
 class Place(NamedTuple):
@@ -68,6 +78,8 @@ def place(uri: str) -> Place:
 
 def origin(uri: str) -> str:
     """The source expression for it in a Content-Security-Policy."""
+    if urlsplit(uri).scheme in _CODE:
+        return "'none'"
     found = place(uri)
     # The grammar of CSP knows no IPv6 address (CSP3 §2.3.1): browsers would ignore it, and refuse the redirect.
     source = found.before.partition("/")[0] if "[" in found.host else "".join(found)
@@ -84,6 +96,13 @@ def https(uri: str | None) -> str | None:
     except ValueError:
         return None
     return uri if sound else None
+
+
+def link(uri: str | None) -> str | None:
+    """A validated address as a link: https, or http on the person's own device."""
+    if uri is not None and uri.startswith("http://") and re.fullmatch(r"[!-~]+", uri) and place(uri).is_here:
+        return uri
+    return https(uri)
 
 
 def _ascii(host: str) -> str:

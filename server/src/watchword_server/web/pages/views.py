@@ -110,6 +110,8 @@ class SignOut(Struct, frozen=True, kw_only=True):
     person: Person | None = None
     client: Asking | None = None
     apps: tuple[str, ...] = ()
+    accounts: int = 1
+    """How many are signed in at this browser: with more than one, `answer=all` is offered."""
     carried: tuple[tuple[str, str], ...] = ()
     """Parameters of the request that the form sends again: `state`, `post_logout_redirect_uri`, ..."""
     problems: tuple[Problem, ...] = ()

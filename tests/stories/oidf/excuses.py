@@ -1,0 +1,105 @@
+"""Why a condition of the facts is not asserted by a module: of other variants, or of what lies behind a module's end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tests.stories.oidf.module import (
+    ANSWERED,
+    ERRORS,
+    NEEDS_A_PERSON,
+    POSTED,
+    REGISTERED,
+    SERVER,
+    TOKENS,
+    USERINFO,
+    End,
+    Module,
+    Plan,
+    names,
+)
+
+ANYWHERE: Final = frozenset(End)
+
+
+@dataclass(frozen=True)
+class Excuse:
+    """A reason, and the conditions that it is good for in modules with one of these ends."""
+
+    why: str
+    conditions: frozenset[str]
+    ends: frozenset[End] = ANYWHERE
+    refused: bool = False
+    """Good only where something is refused for not being supported."""
+    mode: str = ""
+    """Good only where answers come by this response mode."""
+
+
+ANSWER: Final = ANSWERED | POSTED
+# fmt: off
+EXCUSES: Final = (
+    Excuse("clients that authenticate in another way than in this run", names("""
+        EnsureServerConfigurationSupportsClientAuthNone EnsureServerConfigurationSupportsPrivateKeyJwt
+        EnsureServerConfigurationSupportsMTLS ValidateMTLSCertificatesAsX509
+        EnsureServerConfigurationSupportsClientSecretPost EnsureServerConfigurationSupportsClientSecretBasic
+    """)),
+    Excuse("keys of the test itself, in runs with private_key_jwt", names("""
+        CheckDistinctKeyIdValueInClientJWKs ValidateClientJWKsPrivatePart GenerateRS256ClientJWKs
+        AddPublicJwksToDynamicRegistrationRequest
+    """)),
+    Excuse("response types that bring an ID token with the code, or instead of it", names("""
+        VerifyIdTokenSubConsistentHybridFlow VerifyUserInfoAndIdTokenInAuthorizationEndpointSameSub ValidateCHash
+        AddImplicitGrantTypeToDynamicRegistrationRequest
+    """)),
+    Excuse("clients that register for encrypted ID tokens", names("ValidateEncryptedIdTokenHasKid")),
+    Excuse("clients that use DPoP", names("""
+        CheckTokenTypeIsDpop GenerateDpopKey CallTokenEndpointAllowingDpopNonceErrorAndReturnFullResponse
+    """)),
+    Excuse("servers without discovery", names("GetStaticServerConfiguration")),
+    Excuse("redirect URIs with a query", names("CheckMatchingCallbackParameters")),
+    Excuse("servers that show a page: ours tells the relying party", names("ExpectResponseTypeMissingErrorPage")),
+    Excuse("answers by form_post", POSTED, mode="query"),
+    Excuse("an object by reference: here it is in the request", names("""
+        BuildRequestObjectByReferenceRedirectToAuthorizationEndpoint
+    """), frozenset({End.TOKENS})),
+    Excuse("errors, where none is awaited", ERRORS | {NEEDS_A_PERSON}, frozenset({End.TOKENS})),
+    Excuse("what follows a code", TOKENS | USERINFO | names("CheckIfAuthorizationEndpointError"),
+           frozenset({End.ERROR})),
+    Excuse("errors of the authorization endpoint, where another is awaited", ERRORS, frozenset({End.ERROR})),
+    Excuse("what follows an answer: the person stays at the server", ANSWER | ERRORS | TOKENS | USERINFO,
+           frozenset({End.PAGE})),
+    Excuse("what follows a registration: there is none",
+           REGISTERED - SERVER | ANSWER | ERRORS | TOKENS | USERINFO | names("""
+        CheckIdTokenSignatureAlgorithm
+    """), frozenset({End.REGISTRATION})),
+    Excuse("what follows the metadata: nothing does",
+           REGISTERED - SERVER | ANSWER | ERRORS | TOKENS | USERINFO | {NEEDS_A_PERSON}, frozenset({End.METADATA})),
+    Excuse("the way that the module would go on, were it supported", names("""
+        SignRequestObject CreateJwksUri GenerateRS256ClientJWKsWithKeyID AddJwksUriToDynamicRegistrationRequest
+        AddRefreshTokenGrantTypeToDynamicRegistrationRequest SetScopeInClientConfigurationToOpenIdOfflineAccess
+        AddPromptConsentToAuthorizationEndpointRequestIfScopeContainsOfflineAccess WaitForJWKSRefreshDelay
+        ExtractRefreshTokenFromTokenResponse EnsureRefreshTokenContainsAllowedCharactersOnly CreateRefreshTokenRequest
+        AddScopeToTokenEndpointRequest WaitForOneSecond CallTokenEndpointAndReturnFullResponse
+        CheckTokenEndpointReturnedJsonContentType CheckTokenEndpointCacheHeaders ExtractAccessTokenFromTokenResponse
+        CheckTokenTypeIsBearer EnsureMinimumAccessTokenEntropy EnsureAccessTokenContainsAllowedCharactersOnly
+        EnsureMinimumRefreshTokenLength EnsureMinimumRefreshTokenEntropy CompareIdTokenClaims
+        ExtractIdTokenFromTokenResponse BuildRequestObjectByReferenceRedirectToAuthorizationEndpoint
+    """), refused=True),
+)
+# fmt: on
+
+
+def excused(plan: Plan, module: Module) -> frozenset[str]:
+    """The conditions that a module of a plan need not assert."""
+    good = (one.conditions for one in EXCUSES if holds(one, plan, module))
+    return frozenset().union(*good)
+
+
+def holds(excuse: Excuse, plan: Plan, module: Module) -> bool:
+    """Whether an excuse is good for a module."""
+    return (
+        module.ends in excuse.ends
+        and (not excuse.refused or bool(module.refuses))
+        and excuse.mode in ("", plan.variant.response_mode)
+    )
