@@ -15,6 +15,8 @@ from typing import Final
 from watchword.jose.kinds import Kind
 from watchword.log import TYPES
 from watchword.policy import ACCESS_TOKEN, Policy
+from watchword_server.flows import hints
+from watchword_server.protocol import request_object
 
 TREES: Final = (("sdk/src", "watchword"), ("server/src", "watchword_server"))
 JOSE: Final = "watchword.jose."
@@ -41,6 +43,8 @@ TABLES: Final[Mapping[str, frozenset[Kind]]] = {
     "watchword.log.TYPES":            frozenset(TYPES),
     "watchword.policy.ACCESS_TOKEN":  frozenset(kind for kind in Kind if kind in ACCESS_TOKEN),
     "Policy.types":                   frozenset(kind for kind in Kind if kind in ACCESS_TOKEN),
+    f"{hints.__name__}.TYPES":        frozenset(kind for kind in Kind if kind.lower() in hints.TYPES),
+    f"{request_object.__name__}.TYPES": frozenset(kind for kind in Kind if kind.lower() in request_object.TYPES),
 }
 """Names that stand for kinds: tables of our own, read as they are at run time."""
 # fmt: on
@@ -52,7 +56,7 @@ Bound = Mapping[str, frozenset[Kind]]
 
 
 FEED: Final = frozenset({Kind.FEED_SNAPSHOT, Kind.FEED_DELTA, Kind.FEED_HEARTBEAT})
-MADE: Final = FEED | {Kind.ACCESS_TOKEN}
+MADE: Final = FEED | {Kind.ACCESS_TOKEN, Kind.ID_TOKEN, Kind.LOGOUT_TOKEN}
 """What Watchword signs today. tests/attacks/test_confusion.py presents an instance of every Kind, made or not."""
 
 # fmt: off
@@ -60,7 +64,9 @@ TAKEN: Final[Mapping[str, Set[Kind]]] = {
     "watchword.log.unseal":                        FEED,
     "watchword.policy.Opener.open":                {Kind.ACCESS_TOKEN},
     "watchword.policy._decrypted":                 {Kind.ACCESS_TOKEN},
+    "watchword_server.flows.hints.hinted":        {Kind.ID_TOKEN},
     "watchword_server.flows.presented.presented":  {Kind.ACCESS_TOKEN},
+    "watchword_server.protocol.request_object.opened": {Kind.REQUEST_OBJECT, Kind.ID_TOKEN},
 }
 """Who reads a JWT, and of which kinds. A new row needs an acceptor in tests/attacks/test_confusion.py."""
 # fmt: on

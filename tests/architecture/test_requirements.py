@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from tests.architecture.test_distributions import PACKAGES, project
 
 ROOT = Path(__file__).parents[2]
-FILES = ("run", "test", "check", "fuzz", "mutants", "bench")
+FILES = ("run", "test", "browser", "interop", "check", "fuzz", "mutants", "bench")
 ENTRY = re.compile(r"[a-z0-9-]+==[^ ;]+( ; [^\\]+)?( --hash=sha256:[0-9a-f]{64})+")
 # Joined here, so that this file does not name what it forbids.
 REGISTRIES = [".".join(host) for host in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"))]

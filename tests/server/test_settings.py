@@ -269,6 +269,14 @@ BAD_VALUES = [
     ({"SMTP__HOST": "mail.example"},           "setting smtp: needs `from`"),
     ({"SMTP__FROM": "no address"},             "setting smtp.from: "),
     ({"SMTP__FROM": "a@b.example\n"},          "setting smtp.from: "),
+    ({"PAGES__NAME": "N" * 61},                "setting pages.name: "),
+    ({"PAGES__COLOR": "red"},                  "setting pages: needs a `color` such as #0e6b5c"),
+    ({"PAGES__COLOR_DARK": "#12345"},          "setting pages: needs a `color_dark` such as #0e6b5c"),
+    ({"PAGES__NIGHT": "#1234567"},             "setting pages: needs a `night` such as #0e6b5c"),
+    ({"PAGES__NIGHT_DARK": "#123456\n"},       "setting pages: needs a `night_dark` such as #0e6b5c"),
+    ({"PAGES__HELP": "javascript:alert(1)"},   "setting pages: needs a `help` that begins with https:// or mailto:"),
+    ({"PAGES__PRIVACY": "http://a.example"},   "setting pages: needs a `privacy` that begins with"),
+    ({"PAGES__TERMS": "https://a.example/ x"}, "setting pages: needs a `terms` that begins with"),
     *[({"REDIS__URL": url}, "setting redis: must have a `url` such as redis://host:6379/0") for url in BAD_REDIS],
 ]
 # fmt: on
@@ -323,6 +331,16 @@ def test_redis_is_named_by_a_url(url: str) -> None:
 def test_the_url_of_redis_is_not_in_its_refusal() -> None:
     """Nor is its password."""
     assert "hunter2" not in refused(ISSUER=ISSUER, REDIS__URL="http://:hunter2@r")
+
+
+def test_pages_are_made_ones_own_by_a_few_settings(tmp_path: Path) -> None:
+    """Without any of them they are ours, and nobody can sign up."""
+    text = f'issuer = "{ISSUER}"\n[pages]\nname = "Halyard"\nlogo = "logo.svg"\ncolor = "#0E6b5c"\nsign_up = true\n'
+    found = given(written(tmp_path, text + 'help = "mailto:help@halyard.example"\n')).pages
+    assert (found.name, found.logo, found.color, found.sign_up) == ("Halyard", Path("logo.svg"), "#0E6b5c", True)
+    assert found.help == "mailto:help@halyard.example"
+    ours = given(ISSUER=ISSUER).pages
+    assert (ours.name, ours.logo, ours.color, ours.sign_up) == ("Watchword", None, None, False)
 
 
 def test_settings_cannot_be_changed() -> None:

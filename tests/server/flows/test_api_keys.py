@@ -9,18 +9,8 @@ import pytest
 
 from tests.server.flows.key_sets import FIRST, SECOND, URL, Published, document, soon
 from watchword.jose.jwk import SigningKey
-from watchword_server.flows.api_keys import (
-    AGAIN,
-    COOL_DOWN,
-    EVERY,
-    KEEP,
-    LONG,
-    PATIENCE,
-    SOONEST,
-    ApiKeys,
-    NoEncryptionKey,
-    PublishedKey,
-)
+from watchword_server.flows.api_keys import KEEP, ApiKeys, NoEncryptionKey, PublishedKey
+from watchword_server.flows.published import AGAIN, COOL_DOWN, EVERY, LONG, PATIENCE, SOONEST
 from watchword_server.protocol.values import Api, Encryption
 
 NOW = 1_800_000_000

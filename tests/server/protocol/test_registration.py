@@ -9,11 +9,11 @@ from watchword.jose.jwe import ENCRYPTIONS, KEY_ALGORITHMS, DecryptionKey
 from watchword.jose.jwk import SigningKey
 from watchword_server.protocol.registration import (
     ALGORITHMS,
-    BadRegistration,
     checked_api,
     checked_client,
     checked_encryption,
 )
+from watchword_server.protocol.uris import BadRegistration
 from watchword_server.protocol.values import Api, Client, Encryption
 
 API = Api("https://orders.example", "Orders", ("orders:read",), "api1", b"", 0)

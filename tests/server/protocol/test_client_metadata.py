@@ -1,0 +1,209 @@
+"""What a client may say of itself, whoever registers it."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from watchword.jose.jwe import ENCRYPTIONS, KEY_ALGORITHMS, DecryptionKey
+from watchword.jose.jwk import SigningKey
+from watchword_server.protocol.client_metadata import MOST, MOST_KEYS, checked_metadata, must_list
+from watchword_server.protocol.registration import ALGORITHMS
+from watchword_server.protocol.uris import BadRegistration
+from watchword_server.protocol.values import Client, ClientMetadata
+
+URI = "https://app.example/cb"
+CLIENT = Client("c1", "App", "confidential", b"", frozenset({"authorization_code"}), {}, 0, redirect_uris=(URI,))
+SIGNING = SigningKey.generate("ES256").public_jwk()
+ENCRYPTING = DecryptionKey.generate("RSA-OAEP-256").public_jwk()
+JWKS = {"keys": [SIGNING, ENCRYPTING]}
+
+
+def said(client: Client = CLIENT, **metadata: object) -> ClientMetadata:
+    """What is kept of a client that says this."""
+    return checked_metadata(replace(client, metadata=ClientMetadata(**metadata)), local=False).metadata
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"token_endpoint_auth_method": "client_secret_post"},
+        {"pkce": "optional"},
+        {"post_logout_redirect_uris": ("https://app.example/bye",)},
+        {"application_type": "native", "post_logout_redirect_uris": ("com.example.app:/bye",)},
+        {"backchannel_logout_uri": "https://app.example/out", "backchannel_logout_session_required": True},
+        {"request_uris": ("https://app.example/request.jwt#hash",)},
+        {"request_object_signing_alg": "none"},
+        {"request_object_signing_alg": "ES256", "jwks_uri": "https://app.example/jwks"},
+        {"require_signed_request_object": True, "jwks": JWKS},
+        {"default_max_age": 0, "require_auth_time": True, "default_acr_values": ("urn:a", "1")},
+        {"contacts": ("a@app.example",), "software_id": "x", "software_version": "1"},
+        {"client_uri": "https://a.example", "logo_uri": "https://b.example/l", "tos_uri": "https://c.example/t"},
+        *({"id_token_signed_response_alg": alg, "userinfo_signed_response_alg": alg} for alg in ALGORITHMS),
+        *(
+            {"jwks": JWKS, "id_token_encrypted_response_alg": alg, "id_token_encrypted_response_enc": enc}
+            for alg in KEY_ALGORITHMS
+            for enc in ENCRYPTIONS
+        ),
+    ],
+)
+def test_what_makes_sense_is_kept_as_it_is(metadata: dict[str, object]) -> None:
+    """But for the keys, of which only what was looked at is kept."""
+    kept = said(**metadata)
+    assert {name: getattr(kept, name) for name in metadata if name != "jwks"} == {
+        name: value for name, value in metadata.items() if name != "jwks"
+    }
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ({"token_endpoint_auth_method": "private_key_jwt"}, "token_endpoint_auth_method"),
+        ({"token_endpoint_auth_method": "client_secret_jwt"}, "token_endpoint_auth_method"),
+        ({"token_endpoint_auth_method": "tls_client_auth"}, "token_endpoint_auth_method"),
+        ({"token_endpoint_auth_method": ""}, "token_endpoint_auth_method"),
+        ({"token_endpoint_auth_method": "none"}, "public"),
+        ({"post_logout_redirect_uris": ("javascript:alert(1)",)}, "post_logout_redirect_uri"),
+        ({"post_logout_redirect_uris": ("com.example.app:/bye",)}, "post_logout_redirect_uri"),
+        ({"post_logout_redirect_uris": ("https://app.example/#x",)}, "post_logout_redirect_uri"),
+        ({"post_logout_redirect_uris": ("https://app.example/",) * (MOST + 1)}, "more than"),
+        ({"backchannel_logout_uri": "http://app.example/out"}, "https"),
+        ({"backchannel_logout_uri": "https://app.example/#out"}, "fragment"),
+        ({"backchannel_logout_session_required": True}, "backchannel_logout_uri"),
+        ({"request_uris": ("http://app.example/request",)}, "request_uri"),
+        ({"request_uris": ("https://app.example/",) * (MOST + 1)}, "more than"),
+        ({"jwks": JWKS, "jwks_uri": "https://app.example/jwks"}, "not for the same client"),
+        ({"id_token_signed_response_alg": "none"}, "id_token_signed_response_alg"),
+        ({"id_token_signed_response_alg": "HS256"}, "id_token_signed_response_alg"),
+        ({"id_token_signed_response_alg": ""}, "id_token_signed_response_alg"),
+        ({"userinfo_signed_response_alg": "none"}, "userinfo_signed_response_alg"),
+        ({"request_object_signing_alg": "HS256", "jwks": JWKS}, "request_object_signing_alg"),
+        ({"request_object_signing_alg": "ES256"}, "no keys"),
+        ({"require_signed_request_object": True}, "no keys"),
+        ({"require_signed_request_object": True, "jwks": {"keys": []}}, "no keys"),
+        ({"require_signed_request_object": True, "jwks": JWKS, "request_object_signing_alg": "none"}, "none"),
+        ({"id_token_encrypted_response_alg": "RSA-OAEP-256", "id_token_encrypted_response_enc": "A256GCM"}, "no keys"),
+        ({"jwks": JWKS, "id_token_encrypted_response_alg": "RSA-OAEP-256"}, "_enc"),
+        ({"jwks": JWKS, "id_token_encrypted_response_enc": "A256GCM"}, "_alg"),
+        *(
+            (
+                {"jwks": JWKS, "userinfo_encrypted_response_alg": alg, "userinfo_encrypted_response_enc": "A256GCM"},
+                "_alg",
+            )
+            for alg in ("RSA1_5", "dir", "PBES2-HS256+A128KW", "A128KW", "none", "")
+        ),
+        ({"default_max_age": -1}, "default_max_age"),
+        ({"default_max_age": 10**10}, "default_max_age"),
+        ({"default_acr_values": ("two words",)}, "default_acr_values"),
+        ({"contacts": ("a\nb",)}, "contact"),
+        ({"contacts": ("a",) * (MOST + 1)}, "more than"),
+        ({"software_id": "x" * 257}, "software_id"),
+        *(
+            ({name: uri}, name)
+            for name in (
+                "client_uri",
+                "logo_uri",
+                "policy_uri",
+                "tos_uri",
+                "jwks_uri",
+                "sector_identifier_uri",
+                "initiate_login_uri",
+                "backchannel_logout_uri",
+            )
+            for uri in (
+                "http://app.example/",
+                "javascript:alert(1)",
+                "https://localhost/",
+                "https://u@app.example/",
+                "",
+            )
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_reason(metadata: dict[str, object], reason: str) -> None:
+    """Algorithms that are not, keys that are missing, addresses that lead elsewhere."""
+    with pytest.raises(BadRegistration, match=reason):
+        said(**metadata)
+
+
+def test_a_public_client_cannot_do_without_pkce() -> None:
+    """It has nothing else to show (RFC 9700 §2.1.1)."""
+    public = replace(CLIENT, kind="public", secret_hash=None)
+    assert said(public, token_endpoint_auth_method="none").pkce == "required"
+    with pytest.raises(BadRegistration, match="PKCE"):
+        said(public, pkce="optional")
+    with pytest.raises(BadRegistration, match="public"):
+        said(public, token_endpoint_auth_method="client_secret_basic")
+
+
+@pytest.mark.parametrize(
+    ("jwks", "reason"),
+    [
+        ({}, "JWK set"),
+        ({"keys": {}}, "JWK set"),
+        ({"keys": ["x"]}, "JWK set"),
+        ({"keys": [{"kty": "oct", "k": "AAAAAAAAAAAAAAAAAAAAAA"}]}, "private or secret"),
+        ({"keys": [DecryptionKey.generate("ECDH-ES").private_jwk()]}, "private or secret"),
+        ({"keys": [SIGNING, {**SIGNING, "d": "AA"}]}, "private or secret"),
+        ({"keys": [{**SIGNING, "y": SIGNING["x"]}]}, "broken or weak"),
+        ({"keys": [{**ENCRYPTING, "n": ENCRYPTING["n"][:170]}]}, "broken or weak"),
+        ({"keys": [{**ENCRYPTING, "e": "AQ"}]}, "broken or weak"),
+        ({"keys": [{"kty": "RSA"}]}, "broken or weak"),
+        ({"keys": [SIGNING] * (MOST_KEYS + 1)}, "more than"),
+        ({"keys": [{**SIGNING, "x5c": ["A" * 20_000]}]}, "more than"),
+    ],
+)
+def test_keys_that_must_not_be_registered_are_refused(jwks: dict[str, object], reason: str) -> None:
+    """Private, secret, weak, off their curve, or too many; and the sentence shows none of them."""
+    with pytest.raises(BadRegistration, match=reason) as refusal:
+        said(jwks=jwks)
+    assert "AAAA" not in str(refusal.value)
+
+
+def test_of_keys_only_what_was_looked_at_is_kept() -> None:
+    """No certificate and no address, and no key of a kind that nobody here uses (RFC 7517 §5)."""
+    given = {"keys": [{**SIGNING, "x5u": "https://elsewhere.example", "x": SIGNING["x"]}, {"kty": "AKP", "pub": "x"}]}
+    kept = said(jwks={**given, "note": 1}).jwks
+    assert kept == {"keys": [SIGNING]}
+
+
+@pytest.mark.parametrize(
+    ("redirect_uris", "metadata", "sector"),
+    [
+        ((URI,), {}, None),
+        ((URI, "https://app.example:8443/other"), {"subject_type": "pairwise"}, "app.example"),
+        (
+            (URI, "https://b.example/cb"),
+            {"subject_type": "pairwise", "sector_identifier_uri": "https://group.example/uris.json"},
+            "group.example",
+        ),
+        ((URI,), {"subject_type": "public", "sector_identifier_uri": "https://group.example/uris.json"}, None),
+    ],
+)
+def test_a_pairwise_client_has_a_sector(
+    redirect_uris: tuple[str, ...], metadata: dict[str, object], sector: str | None
+) -> None:
+    """The host that all its redirect URIs have in common, or who speaks for them (OpenID Connect Core §8.1)."""
+    assert said(replace(CLIENT, redirect_uris=redirect_uris), **metadata).sector == sector
+
+
+@pytest.mark.parametrize(
+    "redirect_uris",
+    [(URI, "https://b.example/cb"), ("http://localhost:1/cb",), ("com.example.app:/cb",), ()],
+)
+def test_a_pairwise_client_without_a_host_of_its_own_needs_somebody_who_speaks_for_it(
+    redirect_uris: tuple[str, ...],
+) -> None:
+    """Two programs on loopback have nothing in common but the machine."""
+    client = replace(CLIENT, redirect_uris=redirect_uris)
+    with pytest.raises(BadRegistration, match="sector_identifier_uri"):
+        said(client, application_type="native", subject_type="pairwise")
+
+
+@pytest.mark.parametrize("document", [None, {}, "x", [], [1], [URI, 1], ["https://app.example/CB"], [URI + "/"]])
+def test_a_sector_that_does_not_name_every_redirect_uri_is_none(document: object) -> None:
+    """OpenID Connect Registration 1.0 §5."""
+    with pytest.raises(BadRegistration):
+        must_list(document, (URI,), "https://group.example/uris.json")
+    must_list([URI, "https://b.example/cb"], (URI,), "https://group.example/uris.json")
