@@ -89,10 +89,18 @@ def refresh(site: Site, client: Client, refresh_token: str) -> bytes:
     return _form(site, "/token", form)
 
 
+def token(site: Site, client: Client, form: Mapping[str, str]) -> bytes:
+    """`POST /token` of a confidential client."""
+    return _form(site, "/token", form, Authorization=_basic(client))
+
+
 def client_token(site: Site, client: Client, **headers: str) -> bytes:
     """`POST /token` with client_credentials."""
-    secret = b64encode(f"{client.client_id}:{client.secret}".encode()).decode()
-    return _form(site, "/token", {"grant_type": "client_credentials"}, Authorization=f"Basic {secret}", **headers)
+    return _form(site, "/token", {"grant_type": "client_credentials"}, Authorization=_basic(client), **headers)
+
+
+def _basic(client: Client) -> str:
+    return "Basic " + b64encode(f"{client.client_id}:{client.secret}".encode()).decode()
 
 
 def _form(site: Site, path: str, form: Mapping[str, str], **headers: str) -> bytes:
