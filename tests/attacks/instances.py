@@ -68,7 +68,8 @@ def request_object(model: Model) -> dict[str, Any]:
     """RFC 9101 §4: of a client, for the issuer."""
     client = model.claims["client_id"]
     asks = {"response_type": "code", "redirect_uri": "https://app.example/cb", "scope": "orders:read", "state": "s"}
-    return {**model.base, "iss": client, "aud": model.claims["iss"], "client_id": client, **asks}
+    own = {"iss": client, "aud": model.claims["iss"], "client_id": client, "exp": model.claims["iat"] + 300}
+    return {**model.base, **own, **asks}
 
 
 def client_token(model: Model) -> dict[str, Any]:
@@ -114,13 +115,13 @@ GENUINE: Final[Mapping[Kind, Claims]] = {
 """The claims of each kind, as they are where it belongs."""
 
 
-def disguised(kind: Kind, model: Model) -> dict[str, Any]:
-    """The claims of a kind that says all that an access token says as well: only its `typ` tells it apart.
+def disguised(kind: Kind, model: Model, wears: Kind = Kind.ACCESS_TOKEN) -> dict[str, Any]:
+    """The claims of a kind that says all that another says as well: only its `typ` tells it apart.
 
     But for the feed's messages, which are refused with a member that is not theirs.
     """
     own = GENUINE[kind](model)
-    return own if kind in FEED else {**own, **GENUINE[Kind.ACCESS_TOKEN](model)}
+    return own if kind in FEED else {**own, **GENUINE[wears](model)}
 
 
 def signed(claims: Mapping[str, Any], typ: str, key: SigningKey) -> str:

@@ -9,8 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from msgspec.structs import replace
 
 from tests.architecture.kinds import MADE, TAKEN
 from tests.attacks.instances import FEED, GENUINE, Model, disguised, signed
@@ -22,6 +24,7 @@ from watchword.jose.jwe import DecryptionKey, encrypt, encryption_key
 from watchword.jose.jwk import SigningKey, key_set
 from watchword.jose.kinds import Kind
 from watchword.log import is_page, type_of, unseal
+from watchword_server.changes import ReplaceClient
 from watchword_server.main import load_settings, open_issuer
 
 USES: Final = ("token", "feed")
@@ -29,13 +32,23 @@ USES: Final = ("token", "feed")
 
 @dataclass(frozen=True, slots=True)
 class Acceptor:
-    """Somebody who reads JWTs: where in the source, which kind by whose key, and whether it takes this one."""
+    """Somebody who reads JWTs: where in the source, which kind by whose key, and whether it takes this one.
+
+    What it is shown `wears` the claims of a kind. `also`: a kind that it cannot tell from its own by the `typ`.
+    """
 
     name: str
     places: frozenset[str]
     kind: Kind
     use: str
     takes: Callable[[str], bool]
+    wears: Kind = Kind.ACCESS_TOKEN
+    also: frozenset[Kind] = frozenset()
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """All that it takes."""
+        return self.also | {self.kind}
 
 
 def claims_of(token: str) -> dict[str, object]:
@@ -51,6 +64,17 @@ def model(server: Served) -> Model:
     kids = [json.loads(unb64url(text.split(".")[0]))["kid"] for text in (genuine, feed)]
     keys = asyncio.run(private_keys(server))
     return Model(claims_of(genuine), keys[kids[0]], keys[kids[1]])
+
+
+async def let_it_ask(server: Served, key: SigningKey) -> None:
+    """The public client may send people here, and signs with a key that signs access tokens too: to be confused."""
+    async with open_issuer(load_settings(None, {"issuer": server.issuer, "data": server.data})) as issuer:
+        client = await issuer.stores.clients.find(server.known.spa)
+        assert client is not None
+        metadata = replace(client.metadata, jwks={"keys": [key.public_jwk()]})
+        grants, places = client.grant_types | {"authorization_code"}, ("https://app.example/cb",)
+        whole = replace(client, metadata=metadata, grant_types=grants, redirect_uris=places)
+        await issuer.stores.journal.save(ReplaceClient(whole))
 
 
 async def private_keys(server: Served) -> dict[str, SigningKey]:
@@ -94,12 +118,30 @@ def acceptors(server: Served, model: Model) -> Iterator[list[Acceptor]]:
         assert action == "token.revoke"
         return outcome == "ok"
 
+    def asks(token: str) -> bool:
+        answer = server.http.post("/par", data={"client_id": server.known.spa, "request": token}).json()
+        return bool(answer["error"] != "invalid_request_object")  # it lacks a challenge, so it is never kept
+
+    def hints(token: str) -> bool:
+        asked = {"response_type": "code", "scope": "openid", "prompt": "none", "id_token_hint": token}
+        asked |= {"code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "code_challenge_method": "S256"}
+        asked |= {"client_id": server.known.spa, "redirect_uri": "https://app.example/cb"}
+        answer = server.http.get("/authorize", params=asked).headers["location"]
+        (error,) = parse_qs(urlsplit(answer).query)["error"]
+        assert error in ("invalid_request", "login_required")
+        return error == "login_required"
+
+    def informs(token: str) -> bool:
+        """A token that is taken for one is told which scope it lacks."""
+        return server.http.get("/userinfo", headers=bearer(token)).status_code == 403
+
     def shows(token: str) -> bool:
         return server.http.get("/session", headers=bearer(token)).status_code == 200
 
     def ends(token: str) -> bool:
         return server.http.delete("/session", headers=bearer(token)).status_code == 204
 
+    asyncio.run(let_it_ask(server, model.token_key))
     with Verifier(issuer=server.issuer, audience=AUDIENCE, credentials=server.known.api) as following:
         opener = frozenset({"watchword.policy.Opener.open"})
         issuers = frozenset({"watchword_server.flows.presented.presented"})
@@ -117,6 +159,24 @@ def acceptors(server: Served, model: Model) -> Iterator[list[Acceptor]]:
             *(Acceptor(f"feed, {kind}", readers, kind, "feed", partial(unseals, kind)) for kind in FEED),
             Acceptor("POST /introspect", issuers, Kind.ACCESS_TOKEN, "token", introspects),
             Acceptor("POST /revoke", issuers, Kind.ACCESS_TOKEN, "token", revokes),
+            Acceptor(
+                "POST /par",
+                frozenset({"watchword_server.protocol.request_object.opened"}),
+                Kind.REQUEST_OBJECT,
+                "token",
+                asks,
+                Kind.REQUEST_OBJECT,
+                frozenset({Kind.ID_TOKEN}),  # whose `typ` is everybody's
+            ),
+            Acceptor(
+                "GET /authorize",
+                frozenset({"watchword_server.flows.hints.hinted"}),
+                Kind.ID_TOKEN,
+                "token",
+                hints,
+                Kind.ID_TOKEN,
+            ),
+            Acceptor("GET /userinfo", issuers, Kind.ACCESS_TOKEN, "token", informs),
             Acceptor("GET /session", issuers, Kind.ACCESS_TOKEN, "token", shows),
             Acceptor(
                 "DELETE /session", issuers, Kind.ACCESS_TOKEN, "token", ends
@@ -136,7 +196,7 @@ def test_every_kind_is_a_row(acceptors: list[Acceptor]) -> None:
     places = {place for acceptor in acceptors for place in acceptor.places}
     assert places == set(TAKEN)
     for place, kinds in TAKEN.items():
-        assert {acceptor.kind for acceptor in acceptors if place in acceptor.places} == kinds
+        assert {kind for acceptor in acceptors if place in acceptor.places for kind in acceptor.kinds} == kinds
 
 
 def test_exactly_the_diagonal_is_accepted(model: Model, acceptors: list[Acceptor]) -> None:
@@ -146,9 +206,9 @@ def test_exactly_the_diagonal_is_accepted(model: Model, acceptors: list[Acceptor
         for acceptor in acceptors
         for use in sorted(USES)  # the feed's key first: what is accepted last may end a session
         for kind in sorted(Kind, key=genuine_last)
-        if acceptor.takes(signed(disguised(kind, model), kind, model.key(use)))
+        if acceptor.takes(signed(disguised(kind, model, acceptor.wears), kind, model.key(use)))
     }
-    assert accepted == {(acceptor.name, acceptor.kind, acceptor.use) for acceptor in acceptors}
+    assert accepted == {(acceptor.name, kind, acceptor.use) for acceptor in acceptors for kind in acceptor.kinds}
 
 
 @pytest.mark.parametrize("spelling", [str.upper, str.title, lambda typ: f"application/{typ}"])
@@ -159,8 +219,8 @@ def test_no_spelling_of_a_type_makes_it_another(
     accepted = {
         (acceptor.name, kind)
         for acceptor in acceptors
-        for kind in set(Kind) - {acceptor.kind}
-        if acceptor.takes(signed(disguised(kind, model), spelling(kind), model.key(acceptor.use)))
+        for kind in set(Kind) - acceptor.kinds
+        if acceptor.takes(signed(disguised(kind, model, acceptor.wears), spelling(kind), model.key(acceptor.use)))
     }
     assert accepted == set()
 

@@ -40,7 +40,7 @@ from watchword_server.changes import (
     TakePushed,
     UseInvitation,
 )
-from watchword_server.ports import Conflict
+from watchword_server.ports import Conflict, Party
 from watchword_server.protocol.grants.authorization_code import Redeemable
 
 
@@ -169,14 +169,28 @@ async def test_signing_in_again_is_noted(filled):
     assert (found.auth_time, found.amr, found.created_at) == (NOW + 9, ("pwd", "otp"), NOW)
 
 
-async def test_grants_are_found_by_whose_they_are_and_where_they_were_made(filled):
+async def test_grants_are_found_by_whose_they_are(filled):
     """Those that live."""
     assert {one.gid for one in await filled.grants.of(USER.sub, NOW)} == {GRANT.gid, OPENID_GRANT.gid}
-    assert [one.gid for one in await filled.grants.made_in("sid-2")] == [OPENID_GRANT.gid]
     assert list(await filled.grants.of(USER.sub, OPENID_GRANT.expires_at)) == []
     await filled.journal.save(EndGrantsBetween(USER.sub, "app", NOW))
     assert [one.gid for one in await filled.grants.of(USER.sub, NOW)] == [GRANT.gid]
-    assert list(await filled.grants.made_in("sid-2")) == []
+
+
+async def test_who_was_let_in_by_a_session_is_known_until_it_ends(filled):
+    """Whatever became of the grants, however many one client got, and whether they outlive the session."""
+    another = replace(OPENID_GRANT, gid="gid-3", sid="sid-2")
+    older = replace(OPENID_GRANT, gid="gid-4", made_in="sid-3", client_id="web")
+    elsewhere = replace(AT_BROWSER, sid="sid-3", browser=None)
+    await filled.journal.save(Add(another), Add(elsewhere), Add(older))
+    await filled.journal.save(EndGrantsBetween(USER.sub, "app", NOW))
+    here, there = Party("sid-2", USER.sub, "app"), Party("sid-3", USER.sub, "web")
+    assert list(await filled.grants.parties("sid-2")) == [here]
+    assert list(await filled.grants.parties_of(USER.sub)) == [here, there]
+    assert list(await filled.grants.parties("nobody's")) == list(await filled.grants.parties_of("nobody")) == []
+    await filled.journal.save(EndSession("sid-2", NOW))
+    assert list(await filled.grants.parties("sid-2")) == []
+    assert list(await filled.grants.parties_of(USER.sub)) == [there]
 
 
 async def test_a_grant_that_was_made_in_a_session_may_outlive_it(filled):

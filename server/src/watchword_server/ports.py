@@ -164,10 +164,6 @@ class Grants(Protocol):
         """A user's grants that live, newest first."""
         ...
 
-    async def made_in(self, sid: str) -> Sequence[Grant]:
-        """Those that were made in a session and have not ended, by client."""
-        ...
-
     async def parties(self, sid: str) -> Sequence[Party]:
         """Who got a grant in a session; nobody once it has ended."""
         ...

@@ -375,6 +375,102 @@ async def test_a_message_never_shows_a_query(who: Identity):
     assert f"https://{NAME}/jwks" in str(refused.value)
 
 
+# What it brings.
+
+TOKEN = {"logout_token": "a.b.c", "x": "é &="}
+TAKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno"
+
+
+async def test_a_form_is_brought_to_the_name_over_a_checked_address(who: Identity):
+    """As a browser would send it, and nothing besides."""
+    async with host(saying(TAKEN), who, ALLOWED) as found:
+        await outside(who).post(f"https://{NAME}:{found.port}/told?of=logout", TOKEN, by_operator=True)
+    assert found.names == [NAME]
+    (request,) = found.requests
+    line, *headers = request.decode().lower().strip().split("\r\n")
+    assert line == "post /told?of=logout http/1.1"
+    assert dict(header.split(": ", 1) for header in headers) == {
+        "host": f"{NAME}:{found.port}",
+        "user-agent": "watchword",
+        "accept": "application/json, */*;q=0.1",
+        "accept-encoding": "identity",
+        "connection": "keep-alive",
+        "content-type": "application/x-www-form-urlencoded",
+        "content-length": str(len("logout_token=a.b.c&x=%C3%A9+%26%3D")),
+    }
+
+
+@pytest.mark.parametrize("status", [200, 204])
+async def test_it_is_taken_when_that_is_said(who: Identity, status: int):
+    """And of what else is said, nothing is read: an endless answer ends with its head."""
+    say = without_end(f"HTTP/1.1 {status} Yes\r\n\r\n".encode(), PIECE)
+    async with host(say, who, ALLOWED) as found:
+        await outside(who).post(f"https://{NAME}:{found.port}/", TOKEN, by_operator=True)
+
+
+@pytest.mark.parametrize("status", [100, 201, 202, 206, 301, 302, 303, 307, 308, 400, 401, 404, 429, 500, 503])
+async def test_any_other_answer_is_a_refusal_in_our_words(who: Identity, status: int):
+    """No redirect is followed, and nothing that the other side says gets into the message."""
+    async with host(saying(OK)) as victim:
+        lines = f"HTTP/1.1 {status} HUSH\r\nLocation: http://127.0.0.1:{victim.port}/\r\nContent-Length: 4\r\n\r\nHUSH"
+        async with host(saying(lines.encode()), who, ALLOWED) as found:
+            with pytest.raises(FetchFailed) as refused:
+                await outside(who, within=1).post(f"https://{NAME}:{found.port}/?q=HUSH", TOKEN, by_operator=True)
+    assert "HUSH" not in str(refused.value)
+    assert victim.connections == 0
+
+
+@pytest.mark.parametrize("say", [saying(b"SSH-2.0-HUSH\r\n\r\n"), saying(b""), without_end(HEAD, b"X: HUSH\r\n")])
+async def test_what_is_no_answer_is_a_refusal_in_our_words(who: Identity, say: Say):
+    """Whatever comes, and soon."""
+    async with host(say, who, ALLOWED) as found:
+        with pytest.raises(FetchFailed) as refused:
+            await outside(who, within=2).post(f"https://{NAME}:{found.port}/", TOKEN, by_operator=True)
+    assert "HUSH" not in str(refused.value)
+
+
+async def test_nothing_is_brought_to_where_nothing_is_fetched_from(who: Identity):
+    """The same checks: addresses, allowed networks, https, certificates, time."""
+    async with host(saying(TAKEN), who, ALLOWED) as found:
+        url = f"https://{NAME}:{found.port}/"
+        # fmt: off
+        refused = [
+            (outside(who),                     url,                                      False, "not a public address"),
+            (outside(who, [HERE]),             url,                                      True,  "not a public address"),
+            (outside(who, [ALLOWED, HERE]),    url,                                      True,  "not a public address"),
+            (outside(who),                     f"http://{NAME}:{found.port}/",           True,  "not https"),
+            (GuardedFetcher(local=False),      f"https://localhost:{found.port}/",       True,  "not a public address"),
+            (outside(who),                     f"https://user@{NAME}:{found.port}/",     True,  "not an http"),
+        ]
+        # fmt: on
+        for fetcher, where, by_operator, why in refused:
+            with pytest.raises(FetchFailed, match=why):
+                await fetcher.post(where, TOKEN, by_operator=by_operator)
+        assert found.connections == 0
+        with pytest.raises(FetchFailed, match="certificate"):
+            await GuardedFetcher(local=False, networks=LAN, resolve=names([ALLOWED])).post(url, TOKEN, by_operator=True)
+        assert found.requests == []
+    async with host(nothing, who, ALLOWED) as found:
+        with pytest.raises(FetchFailed, match="did not answer within 0.3 s"):
+            await outside(who, within=0.3).post(f"https://{NAME}:{found.port}/", TOKEN, by_operator=True)
+
+
+async def test_who_is_slow_to_take_a_form_keeps_no_fetch_waiting(who: Identity):
+    """They have turns of their own."""
+    async with host(nothing, who, ALLOWED) as slow, host(saying(OK), who, ALLOWED) as quick:
+        fetcher = outside(who)
+        there = f"https://{NAME}:{slow.port}/"
+        under_way = [asyncio.create_task(fetcher.post(there, TOKEN, by_operator=True)) for _ in range(AT_ONCE + 8)]
+        async with asyncio.timeout(5):
+            while slow.connections < AT_ONCE + 8:
+                await asyncio.sleep(0.01)
+        async with asyncio.timeout(2):
+            await fetcher.get(f"https://{NAME}:{quick.port}/", by_operator=True)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
 # Addresses.
 
 

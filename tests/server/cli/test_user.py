@@ -100,3 +100,49 @@ def test_the_first_administrator_is_made_once(own: Site):
     assert (again.code, again.document["error"]) == (4, "taken")
     assert "root@example.com" in again.err
     assert [user["email"] for user in own.cli("user", "list")["users"]] == ["root@example.com"]
+
+
+def test_what_apps_may_be_told_of_a_person_is_set_claim_by_claim(site: Site):
+    """Standard claims only, each in its form; an empty value takes one away."""
+    made = site.cli("user", "add", "claims@example.com", "--generate-password")
+    told = site.cli(
+        "user", "profile", "claims@example.com", "name=Ada L", "given_name=Ada", "email_verified=true",
+        "birthdate=1815-12-10", "address.country=GB", "address.locality=London", "phone_number=+44 20 7946 0000",
+    )  # fmt: skip
+    assert (told["name"], told["sub"]) == ("Ada L", made["sub"])
+    profile = told["profile"]
+    assert profile.pop("updated_at") > 0
+    assert profile == {
+        "given_name": "Ada",
+        "email_verified": True,
+        "birthdate": "1815-12-10",
+        "address": {"country": "GB", "locality": "London"},
+        "phone_number": "+44 20 7946 0000",
+    }
+    told = site.cli("user", "profile", made["sub"], "given_name=", "address.country=", "address.locality=")
+    assert told["profile"].keys() == {"email_verified", "birthdate", "phone_number", "updated_at"}
+    assert site.cli("user", "profile", "claims@example.com") == told
+
+
+@pytest.mark.parametrize(
+    ("claim", "code", "said"),
+    [
+        ("sub=other", 1, "no claim 'sub'"),
+        ("email=other@example.com", 1, "no claim 'email'"),
+        ("birthdate=yesterday", 1, "birthdate"),
+        ("email_verified=yes", 1, "true or false"),
+        ("picture=javascript:alert(1)", 1, "URL"),
+        ("name=\x1b[31m", 1, "control"),
+        ("nickname", 2, "CLAIM=VALUE"),
+        ("=x", 2, "CLAIM=VALUE"),
+    ],
+)
+def test_a_claim_that_makes_no_sense_is_refused(site: Site, claim: str, code: int, said: str):
+    """With the reason, and nothing of the rest is done."""
+    email = "unclaimed@example.com"
+    if site.run("user", "show", email).code:
+        site.cli("user", "add", email, "--generate-password")
+    ran = site.run("user", "profile", email, "gender=x", claim)
+    assert ran.code == code
+    assert said in ran.err
+    assert site.cli("user", "profile", email)["profile"] == {}

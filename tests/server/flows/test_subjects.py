@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from msgspec.structs import replace
 
 from tests.server.flows.house import ALICE, BOB, BY, NOW, House, claims
 from tests.server.flows.relying import access_token, allowed, identified, registered, verified
-from watchword_server.flows import revoking, users
+from watchword_server.flows import clients, revoking, users
 from watchword_server.flows.salt import LENGTH, NAME
 from watchword_server.flows.subjects import deaths_of, subject_for
 from watchword_server.flows.userinfo import userinfo
@@ -108,6 +109,32 @@ async def test_a_token_that_calls_a_person_otherwise_dies_with_its_session_and_g
     else:
         await revoking.grant(house.issuer, BY, grant.gid, NOW)
     assert await house.killed(token) == kind
+
+
+@pytest.mark.parametrize(("before", "after", "killed"), [
+    (PAIRWISE, {}, "client"),
+    ({}, PAIRWISE, "client"),
+    (PAIRWISE, {**PAIRWISE, "client_uri": "https://shop.example"}, None),
+    ({}, {"client_uri": "https://shop.example"}, None),
+])  # fmt: skip
+async def test_a_client_that_gets_other_names_for_people_loses_its_tokens(
+    house: House, before: dict[str, str], after: dict[str, str], killed: str | None
+) -> None:
+    """Else one of them would call somebody as nobody is called any more, and outlive what kills that person."""
+    client = await registered(house.issuer, **before)
+    token = await access_token(house.issuer, client, await allowed(house.issuer, client))
+    other = ClientMetadata(id_token_signed_response_alg="ES256", **after)  # type: ignore[arg-type]  # as declared
+    await clients.change(house.issuer, BY, replace(client, metadata=other), NOW)
+    assert await house.killed(token) == killed
+
+
+async def test_a_client_at_another_host_loses_its_tokens_where_that_gives_other_names(house: House) -> None:
+    """Public names are the same everywhere."""
+    pairs = [(await registered(house.issuer, **PAIRWISE), "client"), (await registered(house.issuer), None)]
+    for client, killed in pairs:
+        token = await access_token(house.issuer, client, await allowed(house.issuer, client))
+        await clients.change(house.issuer, BY, replace(client, redirect_uris=(FORUM,)), NOW)
+        assert await house.killed(token) == killed
 
 
 async def test_a_person_is_called_dead_once_by_each_name(house: House) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from tests.sdk import minting
 from tests.server.request_objects import ASKS, CALLBACK, claims, key, signed, unsigned
 from watchword.jose.encryption_keys import DecryptionKey
 from watchword.jose.jwe import encrypt, encryption_key
@@ -13,6 +14,7 @@ from watchword.jose.jwk import PublicKey, public_key
 from watchword.jose.kinds import Kind
 from watchword_server.protocol.authorization import PARAMETERS, Addressee, Asked, addressed, read
 from watchword_server.protocol.errors import InvalidRequestObject
+from watchword_server.protocol.registration import ALGORITHMS
 from watchword_server.protocol.request_object import AHEAD, LEEWAY, LIMIT, Reading, opened, place, signed_by
 from watchword_server.protocol.values import Client
 
@@ -82,6 +84,7 @@ BAD_CLAIMS = [
     ("exp is null",              {"exp": None}),
     ("not good yet",             {"nbf": NOW + LEEWAY + 1}),
     ("nbf is text",              {"nbf": "0"}),
+    ("nbf is true",              {"nbf": True}),
     ("made tomorrow",            {"iat": NOW + 86400}),
     ("iat is a list",            {"iat": [NOW]}),
     ("request inside",           {"request": "x"}),
@@ -168,6 +171,13 @@ def test_what_the_client_has_not_signed_is_refused(text: str):
     """By one of its own keys and by that key's algorithm: never by what the object itself brings along."""
     with pytest.raises(InvalidRequestObject):
         read_it(text)
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_every_algorithm_that_is_advertised_is_read(alg: str):
+    """OpenID Connect Discovery §3, request_object_signing_alg_values_supported."""
+    by = minting.key(alg)
+    assert read_it(signed(by, own()), keys={by.kid: public_key(by.public_jwk())})["state"] == "inside"
 
 
 def test_the_registered_algorithm_is_the_only_one():

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from tests.server.web.asking import Site
 from tests.server.web.beside import opened
 from tests.server.web.served import Served, served
 from watchword.jose.b64 import b64url
@@ -22,7 +23,11 @@ from watchword_server.protocol.registration import ALGORITHMS
 MEMBERS = {
     "issuer": "",
     "jwks_uri": "/jwks.json",
+    "authorization_endpoint": "/authorize",
+    "pushed_authorization_request_endpoint": "/par",
     "token_endpoint": "/token",
+    "userinfo_endpoint": "/userinfo",
+    "end_session_endpoint": "/logout",
     "revocation_endpoint": "/revoke",
     "introspection_endpoint": "/introspect",
     "watchword_session_endpoint": "/session",
@@ -54,6 +59,28 @@ def test_every_endpoint_that_is_advertised_is_there(server: Served) -> None:
     assert len(places) == len(MEMBERS) - 1
     for place in places:
         assert server.http.get(place.removeprefix(server.issuer)).status_code != 404, place
+
+
+def test_what_only_some_deployments_do_is_advertised_by_those(site: Site, server: Served) -> None:
+    """Registration, and making oneself an account."""
+    plain, more = (one.get("/.well-known/openid-configuration").json() for one in (server.http, site.served.http))
+    assert "registration_endpoint" not in plain
+    assert "create" not in plain["prompt_values_supported"]
+    assert "create" in more["prompt_values_supported"]
+
+
+def test_what_is_advertised_of_requests_and_answers(server: Served) -> None:
+    """OpenID Connect Discovery 1.0 §3; each of these has tests that it works."""
+    found = server.http.get("/.well-known/openid-configuration").json()
+    assert found["response_types_supported"] == ["code"]
+    assert found["response_modes_supported"] == ["query", "fragment", "form_post"]
+    assert found["code_challenge_methods_supported"] == ["S256"]
+    assert found["subject_types_supported"] == ["public", "pairwise"]
+    assert found["grant_types_supported"] == ["authorization_code", "client_credentials", "refresh_token"]
+    assert found["authorization_response_iss_parameter_supported"] is True
+    assert "RS256" in found["id_token_signing_alg_values_supported"]
+    assert "none" not in found["id_token_signing_alg_values_supported"]
+    assert {"openid", "offline_access"} <= set(found["scopes_supported"])
 
 
 @pytest.mark.parametrize("path", ["/jwks.json", "/revocations/jwks.json"])

@@ -257,7 +257,17 @@ def test_a_hint_for_another_client_than_is_named_is_none(other: Party, shop: Par
     """§2: client_id must be the one that the hint was made for."""
     tokens = alice.sign_in(other)
     assert asks(alice.get(link(shop, tokens["id_token"], client_id=shop.client_id, post_logout_redirect_uri=AFTER)))
+    assert asks(alice.get(link(other, tokens["id_token"], client_id="nobody", post_logout_redirect_uri=AFTER)))
     left = alice.get(link(other, tokens["id_token"], client_id=other.client_id, post_logout_redirect_uri=AFTER))
+    assert left.headers["location"] == AFTER
+
+
+def test_a_parameter_without_a_value_counts_as_left_out(other: Party, alice: Visitor) -> None:
+    """RFC 6749 §3.1."""
+    tokens = alice.sign_in(other)
+    assert asks(alice.get("/logout?id_token_hint=&post_logout_redirect_uri=&state="))
+    empty = {"client_id": "", "ui_locales": "", "state": ""}
+    left = alice.get(link(other, tokens["id_token"], post_logout_redirect_uri=AFTER, **empty))
     assert left.headers["location"] == AFTER
 
 

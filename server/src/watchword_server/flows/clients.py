@@ -17,6 +17,7 @@ from watchword_server.changes import Add, Change, ReplaceClient, SetApiSecret, S
 from watchword_server.flows import keys
 from watchword_server.flows.administration import Operator, Refused, Taken, Unknown
 from watchword_server.flows.issuer import Issuer, audit, revoke
+from watchword_server.flows.subjects import deaths_by_renaming
 from watchword_server.flows.token import GRANTS
 from watchword_server.ports import Conflict, FetchFailed
 from watchword_server.protocol.client_authentication import secret_hash
@@ -175,14 +176,19 @@ async def find(issuer: Issuer, client_id: str) -> Client:
 
 
 async def change(issuer: Issuer, by: Operator, client: Client, now: int) -> Client:
-    """Replace what was registered of a client by this. What people allowed it stays, as do its tokens."""
+    """Replace what was registered of a client by this. What people allowed it stays.
+
+    So do its tokens, unless it knows people by other names from now on.
+    """
+    before = await find(issuer, client.client_id)
     try:
         client = await checked(issuer, client)
     except BadRegistration as error:
         raise Refused(str(error)) from error
     keys_too = await keys_for(issuer, client, now)
     row = audit(by.caller, now, by.actor, "client.set", target=f"client:{client.client_id}")
-    await issuer.stores.journal.save(ReplaceClient(client), *keys_too, row)
+    renamed = await deaths_by_renaming(issuer, before, client, now)
+    await issuer.stores.journal.save(ReplaceClient(client), *renamed, *keys_too, row)
     return client
 
 

@@ -19,6 +19,7 @@ from watchword_server.flows import clients
 from watchword_server.flows.administration import Operator, Refused
 from watchword_server.flows.clients import NewClient
 from watchword_server.flows.issuer import Caller, Issuer, audit, revoke
+from watchword_server.flows.subjects import deaths_by_renaming
 from watchword_server.ports import Conflict
 from watchword_server.protocol import self_registration
 from watchword_server.protocol.client_authentication import secret_hash
@@ -108,7 +109,8 @@ async def update(
         raise _refusal(error) from error
     keys_too = await clients.keys_for(issuer, wanted, now)
     row = audit(caller, now, f"client:{client_id}", "client.update", target=f"client:{client_id}")
-    await issuer.stores.journal.save(ReplaceClient(wanted), *keys_too, row)
+    renamed = await deaths_by_renaming(issuer, client, wanted, now)
+    await issuer.stores.journal.save(ReplaceClient(wanted), *renamed, *keys_too, row)
     issuer.logos.look(wanted, now)
     return Registered(wanted, token)
 

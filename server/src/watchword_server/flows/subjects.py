@@ -36,6 +36,16 @@ async def deaths_of(issuer: Issuer, sub: str, now: int, lifetime: int) -> Sequen
     return [revoke(deaths.subject(name, now, lifetime)) for name in names]
 
 
+async def deaths_by_renaming(issuer: Issuer, before: Client, after: Client, now: int) -> Sequence[Revoke]:
+    """Entries that kill a client's tokens when it is about to know people by other names: `deaths_of` has only the new.
+
+    To be saved with the change.
+    """
+    if _naming(before) == _naming(after):
+        return ()
+    return (revoke(deaths.client(after.client_id, now, (await issuer.stores.log.head()).lifetime)),)
+
+
 async def _pairwise_names(issuer: Issuer, sub: str, now: int) -> Sequence[str]:
     """As what else living grants name the person."""
     client_ids = sorted({grant.client_id for grant in await issuer.stores.grants.of(sub, now)})
@@ -45,6 +55,11 @@ async def _pairwise_names(issuer: Issuer, sub: str, now: int) -> Sequence[str]:
         return ()
     salt = await issuer.salt.read(issuer.stores, issuer.random)
     return [pairwise(sub, of, salt) for of in sorted(sectors)]
+
+
+def _naming(client: Client) -> tuple[str, str | None]:
+    is_pairwise = client.metadata.subject_type == PAIRWISE
+    return client.metadata.subject_type, _sector(client) if is_pairwise else None
 
 
 def _sector(client: Client) -> str | None:

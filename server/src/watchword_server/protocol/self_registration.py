@@ -169,10 +169,9 @@ def _whole(metadata: ClientMetadata) -> ClientMetadata:
 
 def _at_its_host(metadata: ClientMetadata, redirect_uris: tuple[str, ...]) -> ClientMetadata:
     """Without what would let it pass for somebody else: that is left out, and the answer shows it (RFC 7591 §3.2.1)."""
-    hosts = {host_of(uri) for uri in redirect_uris} - {None}
-    foreign = {
-        name: None for name in AT_ITS_HOST if (uri := getattr(metadata, name)) is not None and _host(uri) not in hosts
-    }
+    hosts = {None, *map(host_of, redirect_uris)}  # what has no host at all is refused, and not left out
+    said = {name: getattr(metadata, name) for name in AT_ITS_HOST}
+    foreign = {name: None for name, uri in said.items() if uri is not None and _host(uri) not in hosts}
     return replace(metadata, **foreign)
 
 

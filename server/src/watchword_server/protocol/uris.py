@@ -97,7 +97,7 @@ def _parts(uri: str, what: str, refusal: type[BadRegistration]) -> SplitResult:
         _ = parts.hostname, parts.port  # both are parsed only when they are asked for
     except ValueError:
         raise refusal(f"{what} {shown(uri)} is not a URI") from None
-    if len(uri) > LONGEST or not _URI.fullmatch(uri) or "@" in parts.netloc or parts.port == 0:
+    if len(uri) > LONGEST or not _URI.fullmatch(uri) or not {"@", "%"}.isdisjoint(parts.netloc) or parts.port == 0:
         raise refusal(
             f"{what} {shown(uri)} is not an absolute URI (RFC 3986), is longer than {LONGEST} characters,"
             " or has a fragment or a user"

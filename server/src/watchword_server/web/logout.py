@@ -25,8 +25,8 @@ from watchword_server.web.pages.views import Ended, Person, SignedOut, SignOut
 from watchword_server.web.pages.words import spoken
 from watchword_server.web.visits import Visit, as_page, asking, posted, query_fields, visit
 
-CARRIED: Final = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
-"""What the form sends again; `logout_hint` is not read, for a browser has few accounts (§2)."""
+CARRIED: Final = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales")
+"""What goes with the person from page to page; `logout_hint` is not read, for a browser has few accounts (§2)."""
 
 
 def routes(front: Front) -> list[Route]:
@@ -36,13 +36,12 @@ def routes(front: Front) -> list[Route]:
 
 async def _logout(front: Front, request: Request) -> Answer:
     if request.method != "POST":
-        return await _asked(visit(front, request, _in_one_language(query_fields(request.scope))))
+        return await _asked(visit(front, request, _given(query_fields(request.scope))))
     here, _ = await posted(front, request)
     if "answer" not in here.fields:
         # A client's own form. Its browser sends our cookies with a redirect to the same by GET, and not with the form.
-        fields = _in_one_language(here.fields)
-        kept = {name: fields[name] for name in (*CARRIED, "ui_locales") if name in fields}
-        return see_other(f"{front.path}/logout?{urlencode(kept)}")
+        given = _given(here.fields)
+        return see_other(f"{front.path}/logout?{urlencode({name: given[name] for name in CARRIED if name in given})}")
     return await _answered(here, request)
 
 
@@ -80,7 +79,7 @@ async def _confirmation(here: Visit, case: Case, whose: Account, *problems: Prob
         person=Person(user.name or user.email, user.email),
         client=asking(front, case.client) if case.client is not None else None,
         apps=tuple(app.name for app in await logout.apps(front.issuer, whose)),
-        carried=tuple((name, here.fields[name]) for name in CARRIED if name in here.fields),
+        carried=tuple((name, here.fields[name]) for name in CARRIED if name in here.fields and name != "ui_locales"),
         problems=problems,
     )
     return here.page(view, 400 if problems else 200)
@@ -113,8 +112,10 @@ def _taken_back(here: Visit, case: Case, leaving: Sequence[Account]) -> tuple[He
     return (host_cookie(ACCOUNT, "", 0),) if here.browser.visitor.preferred in gone else ()
 
 
-def _in_one_language(fields: Mapping[str, str]) -> Mapping[str, str]:
-    """A client may name several languages, in its order; the pages go on in the first that they speak."""
+def _given(fields: Mapping[str, str]) -> Mapping[str, str]:
+    """What has no value counts as left out (RFC 6749 §3.1). Of several languages the first that the pages speak stays,
+    so that the next page goes on in it.
+    """
     tags = fields.get("ui_locales", "").split()
-    first = next((tag for tag in tags if spoken(tag) is not None), "")
-    return {**fields, "ui_locales": first}
+    ours = next((tag for tag in tags if spoken(tag) is not None), "")
+    return {name: value for name, value in {**fields, "ui_locales": ours}.items() if value}

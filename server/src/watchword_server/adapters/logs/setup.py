@@ -49,6 +49,7 @@ def configure(level: str, format: Literal["json", "console"], facts: Facts, stre
     # Its warnings are what strangers send; what goes wrong with a good request is logged at our own door.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of each URL that it asks, with its query
 
 
 def _structlog() -> ModuleType:

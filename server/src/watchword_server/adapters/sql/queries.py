@@ -79,11 +79,6 @@ def queries() -> Queries[ClauseElement]:
             )
             .order_by(grants.c.created_at.desc(), grants.c.gid)
         ),
-        grants_made_in=(
-            select(grants)
-            .where(grants.c.made_in == bindparam("sid"), grants.c.ended_at.is_(None))
-            .order_by(grants.c.client_id, grants.c.gid)
-        ),
         parties=_parties(sessions.c.sid == bindparam("sid")),
         parties_of=_parties(sessions.c.sub == bindparam("sub")),
         redeemable=_redeemable(),

@@ -214,9 +214,6 @@ class SqlGrants:
     async def of(self, sub: str, now: int) -> Sequence[Grant]:
         return await self._source.every(records.grant, self._queries.grants_of, sub=sub, now=now)
 
-    async def made_in(self, sid: str) -> Sequence[Grant]:
-        return await self._source.every(records.grant, self._queries.grants_made_in, sid=sid)
-
     async def parties(self, sid: str) -> Sequence[Party]:
         return await self._source.every(records.party, self._queries.parties, sid=sid)
 

@@ -72,7 +72,6 @@ class Queries(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unkn
     sessions_at: S
     grant: S
     grants_of: S
-    grants_made_in: S
     parties: S
     parties_of: S
     redeemable: S

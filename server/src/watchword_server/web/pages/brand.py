@@ -79,7 +79,8 @@ def sheet(brand: Brand) -> str:
         for line in (f"--{name}: light-dark({day[0]}, {dark[0]});", f"--{name}-on: light-dark({day[1]}, {dark[1]});")
     ]
     # A variable takes any text, so a browser that knows no light-dark() must not read of it.
-    return f":root {{ {' '.join(by_day)} }}\n@supports (color: light-dark(#000, #fff)) {{ :root {{ {' '.join(both)} }} }}\n"
+    known = "@supports (color: light-dark(#000, #fff))"
+    return f":root {{ {' '.join(by_day)} }}\n{known} {{ :root {{ {' '.join(both)} }} }}\n"
 
 
 def contrast(one: str, other: str) -> float:
@@ -108,7 +109,7 @@ def _with_ink(name: str, colour: str, inks: tuple[str, str], least: float) -> tu
     reached = contrast(best, colour)
     if reached < least:
         raise UnfitBrand(
-            f"pages.{name} {colour} leaves text on it a contrast of {reached:.1f}: it needs {least},"
+            f"pages.{name} {colour} leaves text on it a contrast of {reached:.2f}: it needs {least},"
             " so choose a lighter or a darker one"
         )
     return colour.lower(), best

@@ -16,7 +16,7 @@ class Form(Struct, frozen=True, kw_only=True):
     chosen: Locale | None = None
     """The language picked on a page: forms send it as `ui_locales`, so that it lasts from page to page."""
     redirect_uri: str | None = None
-    """Where the browser may be sent after the form, validated: browsers check it by `form-action` after redirects too."""
+    """Where the browser may be sent after the form, validated: `form-action` holds after redirects, too."""
 
 
 class Asking(Struct, frozen=True, kw_only=True):
