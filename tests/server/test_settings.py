@@ -51,6 +51,19 @@ def test_the_defaults_are_safe() -> None:
     assert (found.tokens.access_lifetime, found.tokens.algorithm) == (900, "ES256")
 
 
+def test_nobody_registers_itself_as_it_comes(tmp_path: Path) -> None:
+    """The APIs that strangers may ask for are a list, in a variable with spaces."""
+    found = given(ISSUER=ISSUER).registration
+    assert (found.mode, found.pkce, found.apis) == ("off", "required", ())
+    apis = ("https://orders.example", "urn:example:stock")
+    found = given(ISSUER=ISSUER, REGISTRATION__MODE="open", REGISTRATION__APIS=" ".join(apis)).registration
+    assert (found.mode, found.apis) == ("open", apis)
+    file = written(tmp_path, f'issuer = "{ISSUER}"\n[registration]\napis = ["{apis[0]}"]\n')
+    assert given(file).registration.apis == apis[:1]
+    assert "one of off, token, open" in refused(ISSUER=ISSUER, REGISTRATION__MODE="on")
+    assert "list of audiences" in refused(written(tmp_path, f'issuer = "{ISSUER}"\n[registration]\napis = [1]\n'))
+
+
 def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     """Value by value, also within one table."""
     file = written(tmp_path, f'issuer = "{ISSUER}"\nlisten = "[::1]:1"\n[log]\nlevel = "debug"\nrequests = true\n')

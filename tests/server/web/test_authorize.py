@@ -341,14 +341,14 @@ def test_consent_is_remembered_and_asked_for_what_is_new(site: Site) -> None:
 def test_consent_denied_is_told_to_the_client(site: Site) -> None:
     """And nothing else; the request is answered."""
     person = site.person(answers="deny")
-    found = answer(person.authorize(site.url()))
+    found = answer(person.authorize(site.url(prompt="consent")))
     assert (found["error"], found["state"], found["iss"]) == ("access_denied", "st4te", site.served.issuer)
 
 
 def test_consent_may_be_narrowed(site: Site) -> None:
     """What is unticked is not granted, at the API and at userinfo alike; `openid` cannot be."""
     person = site.person()
-    shown = person.browser.visit(site.url(scope="openid email profile orders:read orders:write"))
+    shown = person.browser.visit(site.url(scope="openid email profile orders:read orders:write", prompt="consent"))
     form = shown.form("csrf", "password")
     shown = person.browser.submit(shown, form, over(form, {"email": person.email, "password": PASSWORD}))
     form = shown.form("csrf", "answer")
@@ -364,7 +364,7 @@ def test_consent_may_be_narrowed(site: Site) -> None:
 def test_nothing_more_than_was_asked_for_is_granted(site: Site) -> None:
     """A form that somebody else has filled in."""
     person = site.person()
-    shown = person.browser.visit(site.url(scope="openid orders:read"))
+    shown = person.browser.visit(site.url(scope="openid orders:read", prompt="consent"))
     form = shown.form("csrf", "password")
     shown = person.browser.submit(shown, form, over(form, {"email": person.email, "password": PASSWORD}))
     form = shown.form("csrf", "answer")
@@ -486,7 +486,7 @@ def test_a_request_that_waits_is_for_one_browser(site: Site) -> None:
 def test_a_request_is_answered_once(site: Site) -> None:
     """The Back button and a second click find a page that says so."""
     person = site.person()
-    shown = person.browser.visit(site.url())
+    shown = person.browser.visit(site.url(prompt="consent"))
     form = shown.form("csrf", "password")
     consent = person.browser.submit(shown, form, over(form, {"email": person.email, "password": PASSWORD}))
     form = consent.form("csrf", "answer")
@@ -619,3 +619,31 @@ def end_session(site: Site, sid: str) -> None:
             await revoking.session(issuer, Operator("test", Caller()), sid, int(time.time()))
 
     asyncio.run(end())
+
+
+def test_claims_that_are_asked_for_by_name_are_asked_of_the_person_too(site: Site) -> None:
+    """OpenID Connect Core §5.5: else a client would get without a word what it has to ask for by scope."""
+    wanted = json.dumps({"id_token": {"email": {"essential": True}}, "userinfo": {"name": None}})
+    person = site.person()
+    shown = person.browser.visit(site.url(scope="openid", claims=wanted, prompt="consent"))
+    form = shown.form("csrf", "password")
+    shown = person.browser.submit(shown, form, over(form, {"email": person.email, "password": PASSWORD}))
+    assert {one.value for one in shown.form("csrf", "answer").fields if one.name == "scope"} == {"email", "profile"}
+    form = shown.form("csrf", "answer")
+    kept = [pair for pair in form.untouched() if pair != ("scope", "email")]
+    tokens = site.redeem(answer(person.browser.submit(shown, form, [*kept, ("answer", "allow")]))["code"]).json()
+    assert tokens["scope"] == "openid"
+    assert "email" not in claims(tokens["id_token"])
+    assert site.userinfo(tokens["access_token"]).json()["name"] == "Alice"
+
+
+def test_a_request_for_a_certain_person_is_answered_for_nobody_else(site: Site) -> None:
+    """OpenID Connect Core §5.5.1: by `sub` in the `claims` parameter."""
+    alice = site.person()
+    sub = claims(site.redeem(site.code(alice)).json()["id_token"])["sub"]
+    for where in ("id_token", "userinfo"):
+        wanted = json.dumps({where: {"sub": {"value": sub}}})
+        assert "code" in answer(alice.browser.visit(site.url(prompt="none", claims=wanted)))
+        another = json.dumps({where: {"sub": {"value": "somebody"}}})
+        refused = answer(alice.browser.visit(site.url(prompt="none", claims=another)))
+        assert refused["error"] in {"login_required", "account_selection_required"}

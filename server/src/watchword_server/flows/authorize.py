@@ -29,10 +29,11 @@ from watchword_server.protocol.authorization import (
     addressed,
     read,
 )
-from watchword_server.protocol.claims import acr_for
+from watchword_server.protocol.claims import acr_for, covered, scopes_asked
 from watchword_server.protocol.errors import AccessDenied, InvalidRequest, LoginRequired, OAuthError
 from watchword_server.protocol.grants.authorization_code import LIFETIME, PREFIX, Code
 from watchword_server.protocol.interaction import Standing, Step, next_step
+from watchword_server.protocol.person import is_another
 from watchword_server.protocol.targets import OFFLINE, OPENID, reach
 from watchword_server.protocol.values import Authentication, Client, Consent, Grant, Interaction
 
@@ -63,10 +64,15 @@ class Gone(Exception):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """What a request comes down to, at this browser and now. `request.scope` is what the client may ask for."""
+    """What a request comes down to, at this browser and now.
+
+    `scope` is what the client may get; `request.scope` is what the person is asked for: that, and the scopes that tell
+    the claims which it asks for by name.
+    """
 
     client: Client
     request: AuthorizationRequest
+    scope: tuple[str, ...]
     audience: str
     accounts: Sequence[Account]
     account: Account | None
@@ -137,7 +143,10 @@ async def allow(
     kept_too = (Remember(_consent(case, case.account, granted, now)),) if remember else ()
     if not granted:
         return await deny(issuer, on, visitor, now)
-    return await _granted(issuer, head, case, on, granted, kept_too, visitor, now)
+    try:
+        return await _granted(issuer, head, case, on, granted, kept_too, visitor, now)
+    except OAuthError as error:
+        return await _told(issuer, to, error, on, visitor, now)
 
 
 async def deny(issuer: Issuer, on: Interaction, visitor: Visitor, now: int) -> Outcome:
@@ -185,9 +194,10 @@ async def _considered(
     assert client is not None, "an addressee is a client's"  # noqa: S101  # `addressed` has refused everything else
     request = read(client, to, asked, client.metadata.pkce == "required")
     audience, scope = reach(client, issuer.terms.issuer, asked.values.get("scope"), request.resource)
+    by_name = sorted(scopes_asked(request.claims) - set(scope)) if OPENID in scope else []
     request = msgspec.structs.replace(
         request,
-        scope=scope,
+        scope=(*scope, *by_name),
         max_age=request.max_age if request.max_age is not None else client.metadata.default_max_age,
         acr_values=request.acr_values or client.metadata.default_acr_values,
     )
@@ -195,7 +205,7 @@ async def _considered(
     named = await _named(issuer, client, request, accounts, now)
     account = _current(accounts, on, named)
     standing = await _standing(issuer, client, audience, account, named, on)
-    return Case(client, request, audience, accounts, account, standing)
+    return Case(client, request, scope, audience, accounts, account, standing)
 
 
 async def _named(
@@ -205,8 +215,8 @@ async def _named(
 
     None where it speaks of nobody. Whoever is not signed in here is named as the client names them.
     """
-    wanted = request.claims.id_token.get("sub")
-    names = [str(value) for value in wanted.values] if wanted is not None else []
+    wanted = [how for where in (request.claims.id_token, request.claims.userinfo) if (how := where.get("sub"))]
+    names = [str(value) for how in wanted for value in how.values]
     if request.id_token_hint is not None:
         hint = await hinted(issuer, request.id_token_hint, now)
         if hint is None:
@@ -262,16 +272,16 @@ async def _granted(
     head: Head,
     case: Case,
     on: Interaction | None,
-    scope: tuple[str, ...],
+    allowed: tuple[str, ...],
     more: tuple[Change, ...],
     visitor: Visitor,
     now: int,
 ) -> Ready:
     """A grant, and a code for it. A second answer to one request finds that it is gone."""
     account, to = case.account, case.request.to
-    if account is None:
-        raise LoginRequired("nobody is signed in")
-    grant = _grant(issuer, case, account, scope, now)
+    if account is None or is_another(case.request.claims, await subject_for(issuer, case.client, account.user.sub)):
+        raise LoginRequired("nobody, or another person, is signed in")
+    grant = _grant(issuer, case, account, allowed, now)
     raw = PREFIX + spelled(issuer)
     code = Code(
         hash=kept(raw),
@@ -282,7 +292,7 @@ async def _granted(
         gid=grant.gid,
         expires_at=now + LIFETIME,
     )
-    actor, facts = f"user:{grant.sub}", {"client_id": grant.client_id, "scope": " ".join(scope)}
+    actor, facts = f"user:{grant.sub}", {"client_id": grant.client_id, "scope": " ".join(grant.scope)}
     try:
         await issuer.stores.journal.save(
             Unrevoked(head.rev, sub=grant.sub, client_id=grant.client_id, sid=account.session.sid),
@@ -297,15 +307,16 @@ async def _granted(
     return Ready(to, responses.of_code(to, issuer.terms.issuer, raw))
 
 
-def _grant(issuer: Issuer, case: Case, account: Account, scope: tuple[str, ...], now: int) -> Grant:
+def _grant(issuer: Issuer, case: Case, account: Account, allowed: tuple[str, ...], now: int) -> Grant:
     """One that the person allowed in this session; an offline one outlives it, and its tokens name no session."""
+    scope = tuple(one for one in case.scope if one in allowed)
     session, offline = account.session, OFFLINE in scope
     told = Authentication(
         sid=session.sid,
         auth_time=session.auth_time,
         amr=session.amr,
         acr=acr_for(session.amr, case.request.acr_values, case.request.claims),
-        claims=case.request.claims,
+        claims=covered(case.request.claims, allowed),
     )
     return Grant(
         issuer.identifier(),

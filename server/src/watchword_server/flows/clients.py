@@ -71,6 +71,10 @@ async def add_api(
     api = Api(audience, name, scopes, client_id, secret_hash(secret), now, access_token_alg, wanted)
     try:
         checked_api(api)
+        if audience == issuer.terms.issuer:
+            raise BadRegistration(
+                "the issuer's own URL is the audience of tokens for userinfo; name the API by its own"
+            )
     except BadRegistration as error:
         raise Refused(str(error)) from error
     keys_too = await begun(issuer, access_token_alg, now)

@@ -41,7 +41,7 @@ async def id_token(
     how = grant.authentication
     if how is None:
         raise InvalidGrant("the grant is not of OpenID Connect")
-    metadata = client.metadata
+    metadata, asked = client.metadata, how.claims.id_token
     alg = metadata.id_token_signed_response_alg
     event = Event(
         sub=await subject_for(issuer, client, grant.sub),
@@ -58,7 +58,7 @@ async def id_token(
         LIFETIME,
         nonce=nonce,
         at_hash=left_half(access_token, alg),
-        person=by_name(facts(user), how.claims.id_token),
+        person=by_name(facts(user), asked) if asked else None,
     )
     ring = await issuer.keyring.at(head, now)
     signed = ring.signs_for(Kind.ID_TOKEN, alg)(msgspec.json.encode(said))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -16,6 +17,10 @@ from watchword_server.flows.issuer import Issuer
 from watchword_server.flows.key_life import ACCESS, FEED, Kin, families, kin, state
 from watchword_server.flows.keyring import FEED_ALG
 from watchword_server.ports import KeyStoreError
+from watchword_server.protocol.values import ClientMetadata
+
+UNCHOSEN: Final = ClientMetadata().id_token_signed_response_alg
+"""What signs the ID tokens of a client that chose nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,14 @@ async def lacking(issuer: Issuer, stored: Sequence[StoredKey], family: Kin, now:
     return changes
 
 
-def own(issuer: Issuer, stored: Sequence[StoredKey]) -> tuple[Kin, Kin]:
-    """What no deployment can be without, whether there are any or not."""
-    return kin(stored, ACCESS, issuer.terms.algorithm), kin(stored, FEED, FEED_ALG)
+def own(issuer: Issuer, stored: Sequence[StoredKey]) -> tuple[Kin, ...]:
+    """What no deployment can be without, whether there are any or not.
+
+    Where clients register themselves, that includes what signs their ID tokens if they choose nothing: they may read
+    the keys before they register.
+    """
+    algs = [issuer.terms.algorithm] if issuer.terms.registration == "off" else [issuer.terms.algorithm, UNCHOSEN]
+    return (*(kin(stored, ACCESS, alg) for alg in dict.fromkeys(algs)), kin(stored, FEED, FEED_ALG))
 
 
 async def _spare(issuer: Issuer, family: Kin, now: int, beside: StoredKey | None) -> tuple[Change, ...]:

@@ -77,6 +77,21 @@ def of_scopes(scopes: Collection[str]) -> frozenset[str]:
     return frozenset(name for scope in scopes for name in SCOPES.get(scope, ()))
 
 
+def scopes_asked(asked: ClaimsRequest) -> frozenset[str]:
+    """The standard scopes that tell what is asked for by name: what a person has to allow before it is told."""
+    names = {*asked.id_token, *asked.userinfo}
+    return frozenset(scope for scope, claims in SCOPES.items() if not names.isdisjoint(claims))
+
+
+def covered(asked: ClaimsRequest, allowed: Collection[str]) -> ClaimsRequest:
+    """What is asked for by name, without the facts about the person that no allowed scope tells."""
+    hidden = of_scopes(SCOPES) - of_scopes(allowed)
+    id_token, userinfo = (
+        {name: how for name, how in where.items() if name not in hidden} for where in (asked.id_token, asked.userinfo)
+    )
+    return ClaimsRequest(id_token, userinfo)
+
+
 def acr_for(amr: Collection[str], acr_values: Collection[str], asked: ClaimsRequest) -> str | None:
     """The `acr` of a sign-in, where it was asked for: by `acr_values` (or the client's default), or by its name.
 

@@ -3,8 +3,8 @@
 A program that asks for the same token again, while no client, API or key has changed, is answered right from its
 connection: what it may have was decided before (`flows/repeats.py`), so only signing and the audit row are
 left. What arrives while one batch is made durable shares the next transaction, and none is answered before
-that is durable. A refresh is decided anew each time, as behind the door, but spared the way there. Everything else goes
-through the door as ever.
+that is durable. A refresh, and a code, are decided anew each time, as behind the door, but spared the way there.
+Everything else goes through the door as ever.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ MAX_BODY: Final = 4096
 SEATS: Final = 128
 """Tokens that are signed in one go: some milliseconds, in which nobody else is answered."""
 FORM: Final = b"application/x-www-form-urlencoded"
-REFRESH: Final = b"grant_type=refresh_token&"
+ONCE: Final = (b"grant_type=refresh_token", b"grant_type=authorization_code")
+"""What stands in a form that spends something; wherever it stands, the form is read in full."""
 NEVER_AGAIN: Final = b""
-"""What a refresh is remembered by: the same bytes deserve another answer."""
+"""What such a form is remembered by: the same bytes deserve another answer."""
 
 
 class Passenger(Protocol):
@@ -73,7 +74,7 @@ class Express:
         self._defaults: list[Header] = []
         self._lines = b"\r\n"
         self._train: asyncio.Task[None] | None = None
-        self._refreshes: set[asyncio.Task[None]] = set()
+        self._spending: set[asyncio.Task[None]] = set()
 
     @property
     def stopping(self) -> bool:
@@ -85,11 +86,11 @@ class Express:
         credentials = _credentials(headers) if self._open and len(body) <= MAX_BODY else None
         if credentials is None:
             return None
-        if body.startswith(REFRESH):
+        if any(grant in body for grant in ONCE):
             caller = self._arrivals.arrive(peer, headers)
-            task = asyncio.get_running_loop().create_task(self._refresh(passenger, headers, credentials, body, caller))
-            self._refreshes.add(task)
-            task.add_done_callback(self._refreshes.discard)
+            task = asyncio.get_running_loop().create_task(self._spend(passenger, headers, credentials, body, caller))
+            self._spending.add(task)
+            task.add_done_callback(self._spending.discard)
             return Ticket(NEVER_AGAIN, caller)
         ticket = Ticket(digest(credentials, body), self._arrivals.arrive(peer, headers))
         return ticket if self._board(passenger, ticket.sent, ticket.caller) else None
@@ -123,7 +124,7 @@ class Express:
             asyncio.get_running_loop().call_soon(self._leave)
         return True
 
-    async def _refresh(
+    async def _spend(
         self, passenger: Passenger, headers: Sequence[Header], credentials: bytes, body: bytes, caller: Caller
     ) -> None:
         now_answering(caller)
@@ -196,4 +197,5 @@ def _credentials(headers: Sequence[Header]) -> bytes | None:
     return credentials if plain else None
 
 
-_UNUSUAL: Final = frozenset((b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"))
+# A page of another origin is told at the door whether it may read the answer.
+_UNUSUAL: Final = frozenset((b"expect", b"upgrade", b"transfer-encoding", b"content-encoding", b"origin"))

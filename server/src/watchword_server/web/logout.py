@@ -25,8 +25,8 @@ from watchword_server.web.pages.views import Ended, Person, SignedOut, SignOut
 from watchword_server.web.pages.words import spoken
 from watchword_server.web.visits import Visit, as_page, asking, posted, query_fields, visit
 
-CARRIED: Final = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales")
-"""What goes with the person from page to page; `logout_hint` is not read, for a browser has few accounts (§2)."""
+CARRIED: Final = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
+"""What the form sends again; `logout_hint` is not read, for a browser has few accounts (§2)."""
 
 
 def routes(front: Front) -> list[Route]:
@@ -41,7 +41,8 @@ async def _logout(front: Front, request: Request) -> Answer:
     if "answer" not in here.fields:
         # A client's own form. Its browser sends our cookies with a redirect to the same by GET, and not with the form.
         given = _given(here.fields)
-        return see_other(f"{front.path}/logout?{urlencode({name: given[name] for name in CARRIED if name in given})}")
+        kept = {name: given[name] for name in (*CARRIED, "ui_locales") if name in given}
+        return see_other(f"{front.path}/logout?{urlencode(kept)}")
     return await _answered(here, request)
 
 
@@ -79,7 +80,7 @@ async def _confirmation(here: Visit, case: Case, whose: Account, *problems: Prob
         person=Person(user.name or user.email, user.email),
         client=asking(front, case.client) if case.client is not None else None,
         apps=tuple(app.name for app in await logout.apps(front.issuer, whose)),
-        carried=tuple((name, here.fields[name]) for name in CARRIED if name in here.fields and name != "ui_locales"),
+        carried=tuple((name, here.fields[name]) for name in CARRIED if name in here.fields),
         problems=problems,
     )
     return here.page(view, 400 if problems else 200)
