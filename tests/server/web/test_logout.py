@@ -370,10 +370,13 @@ def test_of_two_accounts_the_hinted_one_goes(server: Served, other: Party, alice
 
 
 def test_all_accounts_can_go_at_once(server: Served, other: Party, alice: Visitor, bob: str) -> None:
-    """As at a shared computer."""
+    """As at a shared computer; offered where there are several."""
     alice.sign_in(other)
+    assert 'value="all"' not in alice.get("/logout").text
     alice.sign_in(other, bob, prompt="select_account")
-    assert is_over(alice.submit(alice.get("/logout"), answer="all"))
+    page = alice.get("/logout")
+    assert 'value="all"' in page.text
+    assert is_over(alice.submit(page, answer="all"))
     assert BROWSER not in alice.cookies
     assert not alice.is_signed_in()
 
@@ -418,3 +421,12 @@ def test_every_logout_is_on_record(server: Served, other: Party, alice: Visitor)
     actor, action, target, detail = server.audit("actor, action, target, detail")
     assert (actor, action, target) == (f"user:{own['sub']}", "session.end", f"session:{own['sid']}")
     assert json.loads(str(detail)) == {"client_id": other.client_id}
+
+
+def test_a_clients_address_stays_out_of_the_log(server: Served, shop: Party, heard: Heard, alice: Visitor) -> None:
+    """With its query, in which somebody may have put a secret; and so does the token."""
+    before = len(heard.forms)
+    alice.get(link(shop, alice.sign_in(shop)["id_token"]))
+    until(lambda: len(heard.forms) > before and server.audit("action, outcome") == ("logout.backchannel", "ok"))
+    assert heard.uri.partition("?")[2] not in server.program.said
+    assert heard.tokens[-1] not in server.program.said

@@ -54,7 +54,7 @@ def _switch(flag: str, help: str) -> Any:
 # fmt: off
 OPTIONS: Final[Mapping[str, Any]] = {
     "application_type":   _switch("--native/--web", "It runs on a person's device: any port on loopback, own schemes."),
-    "token_endpoint_auth_method": _text("--auth-method", f"Only this way: {', '.join(METHODS)}.", "METHOD"),
+    "token_endpoint_auth_method": _text("--auth-method", f"How it will authenticate: {', '.join(METHODS)}.", "METHOD"),
     "pkce":               _option(Pkce, "--pkce", "Whether it has to use PKCE; public clients have to."),
     "post_logout_redirect_uris": _texts("--post-logout-redirect-uri", "Where people may return to, signed out."),
     "backchannel_logout_uri": _text("--backchannel-logout-uri", "Told when a session ends."),

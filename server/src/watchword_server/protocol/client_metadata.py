@@ -30,7 +30,6 @@ SECRET_METHODS: Final = ("client_secret_basic", "client_secret_post")
 METHODS: Final = (*SECRET_METHODS, "none")
 ENC: Final = "A128CBC-HS256"
 """The content encryption where a client names an algorithm and no more (OpenID Connect Registration 1.0 §2)."""
-UNSIGNED: Final = "none"
 MOST: Final = 20
 """Members of a list."""
 MOST_KEYS: Final = 10
@@ -108,17 +107,12 @@ def _says_where(client: Client, metadata: ClientMetadata, local: bool) -> None:
 
 
 def _signs(client: Client, metadata: ClientMetadata, local: bool) -> None:
-    for name in ("id_token_signed_response_alg", "userinfo_signed_response_alg"):
+    for name in ("id_token_signed_response_alg", "userinfo_signed_response_alg", "request_object_signing_alg"):
         alg = getattr(metadata, name)
         if alg is not None and alg not in ALGORITHMS:
             raise BadRegistration(f"{name} {shown(alg)} is not one of {', '.join(ALGORITHMS)}")
-    asked = metadata.request_object_signing_alg
-    if asked is not None and asked not in (*ALGORITHMS, UNSIGNED):
-        raise BadRegistration(f"request_object_signing_alg {shown(asked)} is not one of {', '.join(ALGORITHMS)}, none")
-    if asked not in (None, UNSIGNED) or metadata.require_signed_request_object:
+    if metadata.request_object_signing_alg is not None or metadata.require_signed_request_object:
         _must_have_keys(metadata, "request objects are signed with")
-    if metadata.require_signed_request_object and asked == UNSIGNED:
-        raise BadRegistration("request objects that have to be signed cannot be signed by none")
 
 
 def _encrypts(client: Client, metadata: ClientMetadata, local: bool) -> None:

@@ -147,7 +147,7 @@ class SelectionRequired(InteractionRequired):
 
 
 class UnmetRequirements(OAuthError):
-    """The person cannot sign in as it is essential for the client (OpenID Connect Unmet Authentication Requirements)."""
+    """The person cannot sign in as the client has to have it (OpenID Connect Unmet Authentication Requirements)."""
 
     code = "unmet_authentication_requirements"
 

@@ -69,10 +69,16 @@ async def become(front: Front, here: Visit, outcome: Outcome, *more: Header) -> 
     """An outcome as the browser gets it: sent on, to the client or to the next page; or a form that it posts."""
     if isinstance(outcome, Ready):
         return await _to_client(front, here, outcome, *more)
-    carried = {"interaction": outcome.handle} | ({"ui_locales": here.chosen.value} if here.chosen else {})
-    step = Step.SIGN_IN if outcome.step is Step.SIGN_UP and not front.issuer.terms.sign_up else outcome.step
     cookies = (remembers(front, outcome.secret),) if outcome.secret is not None else ()
-    return see_other(f"{front.path}{PLACES[step]}?{urlencode(carried)}", *cookies, *more)
+    return see_other(place_of(front, here, outcome.step, outcome.handle), *cookies, *more)
+
+
+def place_of(front: Front, here: Visit, step: Step, handle: str) -> str:
+    """The page for a step, in the language that was picked."""
+    carried = {"interaction": handle} | ({"ui_locales": here.chosen.value} if here.chosen else {})
+    if step is Step.SIGN_UP and not front.issuer.terms.sign_up:
+        step = Step.SIGN_IN
+    return f"{front.path}{PLACES[step]}?{urlencode(carried)}"
 
 
 async def _to_client(front: Front, here: Visit, ready: Ready, *more: Header) -> Answer:

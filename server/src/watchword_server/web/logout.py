@@ -80,6 +80,7 @@ async def _confirmation(here: Visit, case: Case, whose: Account, *problems: Prob
         person=Person(user.name or user.email, user.email),
         client=asking(front, case.client) if case.client is not None else None,
         apps=tuple(app.name for app in await logout.apps(front.issuer, whose)),
+        accounts=len(case.accounts),
         carried=tuple((name, here.fields[name]) for name in CARRIED if name in here.fields),
         problems=problems,
     )

@@ -10,14 +10,13 @@ from starlette.routing import Route
 
 from watchword_server.flows import at_browser, authorize
 from watchword_server.flows.at_browser import Entered
-from watchword_server.flows.authorize import Case, Needed
+from watchword_server.flows.authorize import Case, Gone, Needed
 from watchword_server.flows.sign_up import NotThisAddress, sign_up
 from watchword_server.people.addresses import BadAddress, canonical
 from watchword_server.people.passwords import MAX_LENGTH, MIN_LENGTH, WeakPassword, normalized
 from watchword_server.protocol.errors import (
     InvalidGrant,
     InvalidRequest,
-    OAuthError,
     TemporarilyUnavailable,
     TooManyAttempts,
 )
@@ -26,7 +25,7 @@ from watchword_server.protocol.registration import NAME
 from watchword_server.protocol.targets import IDENTITY, OPENID
 from watchword_server.protocol.values import Interaction
 from watchword_server.web.asgi import Answer, Header
-from watchword_server.web.authorize import become, see_other
+from watchword_server.web.authorize import become, place_of, see_other
 from watchword_server.web.browsers import StaleForm, entered, must_be_our_form, prefers, remembers
 from watchword_server.web.front import Front
 from watchword_server.web.pages.problems import Problem
@@ -89,7 +88,7 @@ async def _sign_in(here: Visit, sent: Sent) -> Answer:
         return await _sign_in_page(here, email, (Problem.TOO_OFTEN,), 429, error.retry_after)
     except TemporarilyUnavailable:
         return await _sign_in_page(here, email, (Problem.BUSY,), 503)
-    return await _in(here, on, who)
+    return await _in(here, who)
 
 
 async def _sign_in_page(here: Visit, email: str, problems: tuple[Problem, ...], status: int, wait: int = 0) -> Answer:
@@ -111,18 +110,12 @@ async def _sign_in_page(here: Visit, email: str, problems: tuple[Problem, ...], 
     return here.page(view, status, *cookies, *_retry(wait), wanted=request.ui_locales if request is not None else ())
 
 
-async def _in(here: Visit, on: Interaction | None, who: Entered) -> Answer:
-    """Somebody has signed in: on to what is next, with the browser's new secret."""
-    front, cookies = here.front, entered(here.front, who)
-    if on is None or here.handle is None:
-        return see_other(f"{front.path}/account", *cookies)
-    session = who.account.session
-    visitor = at_browser.Visitor(
-        caller=here.browser.visitor.caller, browser=at_browser.kept(who.secret), preferred=session.sid
-    )
-    on = await authorize.waiting(front.issuer, here.handle, visitor, front.now())
-    outcome = await authorize.go_on(front.issuer, here.handle, on, visitor, front.now())
-    return await become(front, here, outcome, *cookies)
+async def _in(here: Visit, who: Entered) -> Answer:
+    """Somebody has signed in. The browser gets its new secret whatever is next, so that is looked at afterwards."""
+    cookies = entered(here.front, who)
+    if here.handle is None:
+        return see_other(f"{here.front.path}/account", *cookies)
+    return see_other(place_of(here.front, here, Step.CONSENT, here.handle), *cookies)
 
 
 # --- signing up
@@ -152,7 +145,7 @@ async def _sign_up(here: Visit, sent: Sent) -> Answer:
         return await _sign_up_page(here, (Problem.TOO_OFTEN,), 429, error.retry_after)
     except TemporarilyUnavailable:
         return await _sign_up_page(here, (Problem.BUSY,), 503)
-    return await _in(here, on, who)
+    return await _in(here, who)
 
 
 async def _sign_up_page(here: Visit, problems: tuple[Problem, ...], status: int, wait: int = 0) -> Answer:
@@ -207,15 +200,16 @@ async def _select(here: Visit, sent: Sent) -> Answer:
 
 
 async def _show_consent(here: Visit, sent: Sent) -> Answer:
-    front = here.front
-    on = await authorize.waiting(front.issuer, here.handle or "", here.browser.visitor, front.now())
-    try:
-        case = await authorize.consider(front.issuer, on, here.browser.visitor, front.now())
-    except OAuthError:
-        return await _next(here, on)
+    """Where all is said, the answer; where something else comes first, that."""
+    front, visitor, handle = here.front, here.browser.visitor, here.handle or ""
+    on = await authorize.waiting(front.issuer, handle, visitor, front.now())
+    outcome = await authorize.go_on(front.issuer, handle, on, visitor, front.now())
+    if not isinstance(outcome, Needed) or outcome.step is not Step.CONSENT:
+        return await become(front, here, outcome)
+    case = await authorize.consider(front.issuer, on, visitor, front.now())
     account = case.account
     if account is None:
-        return await _next(here, on)
+        raise Gone("signed out meanwhile")
     secret, cookies = _secret(here)
     view = Consent(
         form=here.form(secret, case.request.to.redirect_uri),
