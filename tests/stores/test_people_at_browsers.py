@@ -142,6 +142,8 @@ async def test_an_invitation_is_good_for_so_many_clients_and_so_long(filled):
         await filled.journal.save(UseInvitation(INVITATION.hash, NOW))
     with pytest.raises(Conflict):
         await filled.journal.save(UseInvitation(b"unknown", NOW))
+    assert await filled.invitations.find(INVITATION.hash) == replace(INVITATION, uses_left=0)
+    assert await filled.invitations.find(b"unknown") is None
 
 
 async def test_a_browser_finds_its_sessions_also_under_a_new_secret(filled):

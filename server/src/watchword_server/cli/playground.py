@@ -82,6 +82,7 @@ def write_settings(place: Place) -> None:
         f"listen = {json.dumps(f'127.0.0.1:{place.port}')}\n"
         f"data = {json.dumps(str(place.folder.absolute()), ensure_ascii=False)}\n"
         "feed.public = true\n"
+        "pages.sign_up = true\n"
         "log.requests = true\n",
     )
 

@@ -24,6 +24,7 @@ def welcome(place: Place, document: Mapping[str, Any], first: bool) -> str:
         "",
         f"  issuer      {place.issuer}",
         f"  orders API  {place.api} (its page: {place.api}/docs)",
+        f"  for people  {place.issuer}/account (sign in as the demo user, or make an account)",
         "",
         *(_credentials(document) if first else ()),
         f"Credentials are kept in {place.document}. To start anew, remove {place.folder}.",

@@ -22,19 +22,20 @@ class App(msgspec.Struct, frozen=True):
 
 
 async def with_access(issuer: Issuer, sub: str, now: int) -> Sequence[App]:
-    """By name: those that have a grant that lives, or that need not ask again."""
+    """By name: those that have a grant that lives, or that may come again and need not ask."""
     scopes: dict[str, dict[str, int]] = {}
     for grant in await issuer.stores.grants.of(sub, now):
         for one in grant.scope:
             known = scopes.setdefault(grant.client_id, {})
             known[one] = min(known.get(one, grant.created_at), grant.created_at)
+    with_grants = frozenset(scopes)
     for consent in await issuer.stores.consents.of(sub):
         for one in consent.scope:
             scopes.setdefault(consent.client_id, {}).setdefault(one, consent.granted_at)
     found = []
     for client_id, since in scopes.items():
         client = await issuer.stores.clients.find(client_id)
-        if client is not None:
+        if client is not None and (client.disabled_at is None or client_id in with_grants):
             found.append(App(client, tuple(since), min(since.values())))
     return sorted(found, key=lambda app: (app.client.name.casefold(), app.client.client_id))
 
