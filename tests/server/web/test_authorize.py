@@ -175,6 +175,17 @@ def test_a_request_may_be_posted(site: Site) -> None:
     assert "code" in answer(found)
 
 
+@pytest.mark.parametrize(("body", "status"), [
+    (b"state=a\r\nSet-Cookie: x=1", 303), (b"state=\xc3\xbc", 400), (b"a=%ff", 400), (b"", 303),
+])  # fmt: skip
+def test_what_is_posted_cannot_leave_the_line_that_it_goes_into(site: Site, body: bytes, status: int) -> None:
+    """A header of its own, or bytes that no header has."""
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    got = site.served.http.post("/authorize", content=body, headers=kind)
+    assert got.status_code == status
+    assert "set-cookie" not in got.headers
+
+
 # --- codes
 
 

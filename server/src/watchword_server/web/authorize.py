@@ -43,22 +43,25 @@ async def _authorize(front: Front, request: Request) -> Answer:
         # What another site posts comes without the browser's cookies; a redirect to the same by GET comes with them.
         must_have_no_query(request.scope)
         must_be(request.scope, "application/x-www-form-urlencoded")
-        sent = (await body(request.receive)).decode("latin-1")
-        return see_other(f"{front.path}/authorize?{sent}")
+        return see_other(f"{front.path}/authorize?{urlencode(parameters(await body(request.receive)))}")
     here = browser(request.scope)
     outcome = await authorize.begin(front.issuer, asked(request.scope["query_string"]), here.visitor, front.now())
     return await become(front, visit(front, request, {}), outcome)
 
 
-def asked(query: bytes) -> Asked:
-    """The parameters of a request: what has no value counts as left out (RFC 6749 §3.1). Raises InvalidRequest."""
+def parameters(raw: bytes) -> list[tuple[str, str]]:
+    """The parameters of a query or a form, in their order. Raises InvalidRequest."""
     try:
-        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+        return parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except ValueError as error:
         raise InvalidRequest("the request cannot be read") from error
+
+
+def asked(query: bytes) -> Asked:
+    """What a request asks: what has no value counts as left out (RFC 6749 §3.1). Raises InvalidRequest."""
     values: dict[str, str] = {}
     repeated: set[str] = set()
-    for name, value in pairs:
+    for name, value in parameters(query):
         if name in values:
             repeated.add(name)
         values.setdefault(name, value)
