@@ -350,6 +350,19 @@ def test_consent_is_remembered_and_asked_for_what_is_new(site: Site) -> None:
     assert shown.path == "/consent"
 
 
+def test_what_any_program_on_the_device_could_pass_for_is_asked_each_time(site: Site) -> None:
+    """RFC 8252 §8.6: a public client that proves itself neither by a secret nor by a host. Nothing is remembered."""
+    person = site.person()
+    for _ in range(2):
+        shown = signed_in(person, site.url("native", scope="openid"))
+        assert shown.form("remember") is None
+        sent = [*shown.form("csrf", "answer").untouched(), ("remember", "yes"), ("answer", "allow")]
+        assert "code" in person.browser.submit(shown, shown.form("csrf", "answer"), sent).query
+    assert answer_at(person, site.url("native", scope="openid", prompt="none"))["error"] == "consent_required"
+    site.code(person, "page", scope="openid")
+    assert "code" in answer_at(person, site.url("page", scope="openid", prompt="none"))
+
+
 def test_consent_denied_is_told_to_the_client(site: Site) -> None:
     """And nothing else; the request is answered."""
     person = site.person(answers="deny")
@@ -628,6 +641,22 @@ def cookie(browser, name: str) -> str:
     """What the browser would send."""
     header = browser.jar.header(f"{browser.home}/", from_elsewhere=False, safe=True)
     return dict(pair.split("=", 1) for pair in header.split("; ") if pair).get(name, "")
+
+
+def signed_in(person, url: str):
+    """The page that comes when the person has signed in, where that was needed."""
+    shown = person.browser.visit(url)
+    if shown.path != "/login":
+        return shown
+    form = shown.form("csrf", "password")
+    return person.browser.submit(shown, form, over(form, {"email": person.email, "password": PASSWORD}))
+
+
+def answer_at(person, url: str) -> dict[str, str]:
+    """What the client gets where nobody is asked."""
+    found = person.browser.visit(url)
+    assert isinstance(found, Arrival)
+    return found.query
 
 
 def form_of(shown, name: str):

@@ -32,7 +32,7 @@ from watchword_server.protocol.authorization import (
 from watchword_server.protocol.claims import acr_for, covered, scopes_asked
 from watchword_server.protocol.errors import AccessDenied, InvalidRequest, LoginRequired, OAuthError
 from watchword_server.protocol.grants.authorization_code import LIFETIME, PREFIX, Code
-from watchword_server.protocol.interaction import Standing, Step, next_step
+from watchword_server.protocol.interaction import Standing, Step, is_sure, next_step
 from watchword_server.protocol.person import is_another
 from watchword_server.protocol.targets import OFFLINE, OPENID, reach
 from watchword_server.protocol.values import Authentication, Client, Consent, Grant, Interaction
@@ -140,6 +140,7 @@ async def allow(
     if step not in (Step.CONSENT, Step.ANSWER) or case.account is None:
         return Needed(step, handle)
     granted = tuple(one for one in case.request.scope if one in scopes or one == OPENID)
+    remember = remember and is_sure(case.client, to.redirect_uri)
     kept_too = (Remember(_consent(case, case.account, granted, now)),) if remember else ()
     if not granted:
         return await deny(issuer, on, visitor, now)
@@ -204,7 +205,7 @@ async def _considered(
     accounts = await at_browser.accounts(issuer, visitor, now)
     named = await _named(issuer, client, request, accounts, now)
     account = _current(accounts, on, named)
-    standing = await _standing(issuer, client, audience, account, named, on)
+    standing = await _standing(issuer, client, to, audience, account, named, on)
     return Case(client, request, scope, audience, accounts, account, standing)
 
 
@@ -241,17 +242,24 @@ def _current(accounts: Sequence[Account], on: Interaction | None, named: str | N
 
 
 async def _standing(
-    issuer: Issuer, client: Client, audience: str, account: Account | None, named: str | None, on: Interaction | None
+    issuer: Issuer,
+    client: Client,
+    to: Addressee,
+    audience: str,
+    account: Account | None,
+    named: str | None,
+    on: Interaction | None,
 ) -> Standing:
     if account is None:
-        return Standing(trusted=client.first_party, hinted=named)
+        return Standing(hinted=named)
     sub, sid = account.user.sub, account.session.sid
-    consent = await issuer.stores.consents.find(sub, client.client_id, audience)
+    sure = is_sure(client, to.redirect_uri)
+    consent = await issuer.stores.consents.find(sub, client.client_id, audience) if sure else None
     return Standing(
         sub=sub,
         signed_in_at=account.session.auth_time,
         consented=frozenset(consent.scope) if consent is not None else frozenset(),
-        trusted=client.first_party,
+        trusted=client.first_party and sure,
         hinted=named,
         is_new=on is not None and on.signed_in == sid,
         has_selected=on is not None and on.selected == sid,

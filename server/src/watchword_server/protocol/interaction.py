@@ -9,6 +9,16 @@ import msgspec
 from watchword_server.protocol.authorization import AuthorizationRequest
 from watchword_server.protocol.errors import ConsentRequired, LoginRequired, SelectionRequired
 from watchword_server.protocol.targets import OFFLINE
+from watchword_server.protocol.values import PUBLIC, Client
+
+
+def is_sure(client: Client, redirect_uri: str) -> bool:
+    """Whether an answer to this address reaches this very client: by its secret, or by a host that it holds.
+
+    Any program on a person's device can listen on loopback, take the scheme of another's app, and use a public
+    `client_id`: then the person is asked each time (RFC 8252 §8.6).
+    """
+    return client.kind != PUBLIC or redirect_uri.startswith("https://")
 
 
 class Step(Enum):

@@ -20,7 +20,7 @@ from watchword_server.protocol.errors import (
     TemporarilyUnavailable,
     TooManyAttempts,
 )
-from watchword_server.protocol.interaction import Step
+from watchword_server.protocol.interaction import Step, is_sure
 from watchword_server.protocol.registration import NAME
 from watchword_server.protocol.targets import IDENTITY, OPENID
 from watchword_server.protocol.values import Interaction
@@ -216,6 +216,7 @@ async def _show_consent(here: Visit, sent: Sent) -> Answer:
         client=asking(front, case.client),
         person=Person(account.user.name or account.user.email, account.user.email),
         scopes=await _scopes(front, case),
+        can_remember=is_sure(case.client, case.request.to.redirect_uri),
         problems=(Problem.STALE,) if "stale" in sent else (),
     )
     return here.page(view, 400 if view.problems else 200, *cookies, wanted=case.request.ui_locales)

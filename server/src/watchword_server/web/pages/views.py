@@ -99,6 +99,8 @@ class Consent(Struct, frozen=True, kw_only=True):
     person: Person
     scopes: tuple[Asked, ...]
     remember: bool = True
+    can_remember: bool = True
+    """Whether not to be asked again may be chosen at all."""
     can_switch: bool = True
     problems: tuple[Problem, ...] = ()
 
