@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet install
 PROJECTS := sdk/pyproject.toml server/pyproject.toml
+NODE_MODULES := tests/node/node_modules/.package-lock.json
 SLOW := interop or browser or fault or soak
 # Only `make lock` uses it, in a virtual environment of its own that it throws away.
 UV := uv==0.13.9
@@ -20,6 +21,7 @@ help:
 	@echo "make test     the fast tests (ARGS= passes pytest options)"
 	@echo "make check    lint, types, import contracts, tests"
 	@echo "make interop  tests against programs that nobody here wrote"
+	@echo "make browser  tests of the pages, in Debian's Chromium"
 	@echo "make fault    tests that kill, starve and cut off"
 	@echo "make soak     long runs on PostgreSQL and Redis: nodes killed, a thousand verifiers, a million entries, promotion"
 	@echo "make fuzz     fuzz what reads tokens, keys and the feed (FUZZ_SECONDS=3600 ARGS='--jobs 4' for an hour of it)"
@@ -27,6 +29,7 @@ help:
 	@echo "make bench    what is fast, measured beside its peers (ARGS=--quick takes a tenth of the time)"
 	@echo "make setup    only set up everything that the above need"
 	@echo "make sql      compile the statements anew, after a change of schema, queries or commands"
+	@echo "make catalogues  the pages in Spanish and Chinese, after a change of their sentences"
 	@echo "make lock     pin the requirements anew (ARGS=--upgrade takes newer versions)"
 
 setup: $(VENV)/check.stamp
@@ -50,8 +53,24 @@ types: $(VENV)/check.stamp
 contracts: $(VENV)/test.stamp
 	$(BIN)/lint-imports
 
-interop fault: $(VENV)/test.stamp
+fault: $(VENV)/test.stamp
+browser: $(VENV)/browser.stamp
+interop: $(VENV)/interop.stamp
+interop browser: chromium $(NODE_MODULES)
+interop browser fault:
 	$(BIN)/python -m pytest -m $@ $(ARGS)
+
+chromium:
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+
+# Runs what others wrote: two of the clients in `make interop`, the checker of pages in `make browser`.
+node:
+	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq nodejs npm; }
+
+# npm writes this file last. The lock file has hashes, and no address.
+$(NODE_MODULES): tests/node/package.json tests/node/package-lock.json | node
+	@npm --prefix tests/node ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 # Each run prints its figures with their bounds, and a line of JSON; the exit code is 1 for a missed bound.
 # ARGS="storm crowd" runs only these; WATCHWORD_TEST_SECONDS says for how long.
@@ -80,12 +99,23 @@ bench: $(VENV)/bench.stamp
 sql: $(VENV)/run.stamp
 	$(BIN)/python -m watchword_server.adapters.sql.compile
 
+# Sentences of the pages: new ones go into both languages, empty; then all is compiled. Run time needs no Babel.
+catalogues: $(VENV)/test.stamp
+	@set -e; cd server/src/watchword_server/web/pages; babel="$(CURDIR)/$(BIN)/pybabel"; found=$$(mktemp); \
+	trap 'rm -f "$$found"' EXIT; \
+	"$$babel" -q extract -F catalogues/babel.cfg --no-location --sort-output -o "$$found" templates; \
+	for each in es zh; do \
+	  "$$babel" -q update -N --ignore-obsolete --ignore-pot-creation-date -w 100 \
+	    -i "$$found" -o catalogues/$$each.po -l $$each; \
+	  "$$babel" -q compile -i catalogues/$$each.po -o catalogues/$$each.mo -l $$each; \
+	done
+
 # uv records the hashes of every platform's files, whatever machine it runs on, and writes no address.
 lock:
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	$(PYTHON) -m venv "$$tools"; \
 	"$$tools/bin/python" -m pip --disable-pip-version-check --quiet install $(UV); \
-	for name in run test fuzz mutants check bench; do \
+	for name in run test browser interop fuzz mutants check bench; do \
 	  "$$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header --no-annotate --no-emit-package watchword --no-emit-package watchword-server \
 	    $(ARGS) requirements/$$name.in --output-file requirements/$$name.txt; \
@@ -116,6 +146,14 @@ $(VENV)/test.stamp: requirements/test.txt $(VENV)/run.stamp
 	@$(INSTALL) --require-hashes --requirement requirements/test.txt
 	@touch $@
 
+$(VENV)/browser.stamp: requirements/browser.txt $(VENV)/test.stamp
+	@$(INSTALL) --require-hashes --requirement requirements/browser.txt
+	@touch $@
+
+$(VENV)/interop.stamp: requirements/interop.txt $(VENV)/browser.stamp
+	@$(INSTALL) --require-hashes --requirement requirements/interop.txt
+	@touch $@
+
 $(VENV)/fuzz.stamp: requirements/fuzz.txt $(VENV)/test.stamp
 	@$(INSTALL) --require-hashes --requirement requirements/fuzz.txt
 	@touch $@
@@ -132,4 +170,4 @@ $(VENV)/bench.stamp: requirements/bench.txt $(VENV)/test.stamp
 	@$(INSTALL) --require-hashes --requirement requirements/bench.txt
 	@touch $@
 
-.PHONY: help setup run test check lint types contracts interop fault soak fuzz mutants bench sql lock
+.PHONY: help setup run test check lint types contracts interop browser fault chromium node strace soak fuzz mutants bench sql catalogues lock

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from jinja2 import DictLoader, Environment, StrictUndefined, Template, pass_context
+from jinja2 import DictLoader, Environment, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
@@ -44,10 +44,7 @@ class Pages:
         self._brand = brand
         self._host, self._path = parts.netloc, parts.path
         self._assets = assets(brand, parts.path)
-        environment = _environment()
-        self._templates: dict[type, Template] = {
-            kind: environment.get_template(name) for kind, name in TEMPLATES.items()
-        }
+        self._templates = _environment()
 
     @property
     def brand(self) -> Brand:
@@ -56,7 +53,9 @@ class Pages:
 
     def render(self, view: View, locale: Locale, request_id: str) -> bytes:
         """The document."""
-        return self._templates[type(view)].render(self._words(view, locale, request_id)).encode()
+        # Compiled when it is first asked for, and kept: a start does not wait for pages that nobody opens.
+        template = self._templates.get_template(TEMPLATES[type(view)])
+        return template.render(self._words(view, locale, request_id)).encode()
 
     def answer(self, view: View, locale: Locale, request_id: str, status: int = 200, *more: Header) -> Answer:
         """The document with all its headers."""

@@ -1,0 +1,48 @@
+"""What every test in a browser may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.stories.processes import Site, deployment
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+# `make test` collects these files too, and has nothing to drive a browser with.
+collect_ignore_glob = [] if find_spec("playwright") else ["*"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests; each has visitors of its own."""
+    from tests.browser.chromium import chromium
+
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def person(browser: Browser) -> Iterator[BrowserContext]:
+    """Somebody with no history."""
+    from tests.browser.chromium import somebody
+
+    with somebody(browser) as found:
+        yield found
+
+
+@pytest.fixture
+def page(person: BrowserContext) -> Page:
+    """Somebody's first page."""
+    return person.new_page()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A running issuer and demo API of this module's own."""
+    with deployment(tmp_path_factory.mktemp("site")) as found:
+        yield found
