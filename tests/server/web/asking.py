@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx2
 
 from tests.server.web.served import AUDIENCE, EMAIL, ORIGIN, PASSWORD, SCOPES, Served, served
-from tests.stories.oidf.browser import Arrival, Browser
+from tests.stories.oidf.browser import Arrival, Browser, origin
 from tests.stories.oidf.page import Page
 from tests.stories.oidf.person import Person
 from tests.stories.oidf.wire import Wire
@@ -49,9 +49,14 @@ class Site:
     apps: Mapping[str, App]
     transport: httpx2.BaseTransport
 
+    @property
+    def origin(self) -> str:
+        """Of the issuer."""
+        return origin(self.served.issuer)
+
     def browser(self) -> Browser:
         """A new one."""
-        return Browser(Wire(self.transport), self.served.issuer)
+        return Browser(Wire(self.transport), self.origin)
 
     def person(self, email: str = EMAIL, browser: Browser | None = None, answers: str = "allow") -> Person:
         """Somebody before a browser."""

@@ -8,11 +8,13 @@ import re
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from urllib.parse import quote, unquote_plus, urlencode
 
+import httpx2
 import pytest
 
-from tests.server.web.asking import BACK, EVERYTHING, OTHER, VERIFIER, Site, answer, challenge
+from tests.server.web.asking import BACK, EVERYTHING, OTHER, VERIFIER, Site, answer, asking, challenge
 from tests.server.web.served import AUDIENCE, PASSWORD, bearer
 from tests.stories.oidf.browser import Arrival
 from tests.stories.oidf.page import Page
@@ -706,3 +708,27 @@ def test_a_request_for_a_certain_person_is_answered_for_nobody_else(site: Site) 
         another = json.dumps({where: {"sub": {"value": "somebody"}}})
         refused = answer(alice.browser.visit(site.url(prompt="none", claims=another)))
         assert refused["error"] in {"login_required", "account_selection_required"}
+
+
+def test_an_issuer_with_a_path_has_all_of_it_there(tmp_path: Path) -> None:
+    """Pages, forms, assets and endpoints stand under the path; both documents in both places name them."""
+    with asking(tmp_path, "/auth/one") as site:
+        person = site.person()
+        shown = person.browser.visit(site.url())
+        assert shown.path == "/auth/one/login"
+        sheets = re.findall(r'href="(/[^"]+\.css)"', shown.got.text)
+        assert sheets
+        for sheet in sheets:
+            assert sheet.startswith("/auth/one/assets/")
+            assert person.browser.fetch(site.origin + sheet)
+        tokens = site.redeem(answer(person.finish(shown))["code"]).json()
+        assert site.userinfo(tokens["access_token"]).status_code == 200
+        assert claims(tokens["id_token"])["iss"] == site.served.issuer
+        documents = [
+            httpx2.get(f"{site.origin}{place}", trust_env=False).json()
+            for name in ("openid-configuration", "oauth-authorization-server")
+            for place in (f"/.well-known/{name}/auth/one", f"/auth/one/.well-known/{name}")
+        ]
+        assert all(one == documents[0] for one in documents)
+        assert documents[0]["authorization_endpoint"] == f"{site.served.issuer}/authorize"
+        assert person.browser.visit(f"{site.served.issuer}/account").path == "/auth/one/account"
