@@ -251,10 +251,10 @@ class Case:
 
     # The whole way
 
-    def flow(self, client: Client, more: Mapping[str, str] | None = None, **asked: str | None) -> Signed:
-        """From the link to the tokens. `more` goes to the token endpoint, the rest into the request."""
+    def flow(self, client: Client, **asked: str | None) -> Signed:
+        """From the link to the tokens."""
         request = self.request(client, **asked)
-        return self.after(client, request, self.authorize(request), **(more or {}))
+        return self.after(client, request, self.authorize(request))
 
     def after(self, client: Client, request: Asked, came: Page | Arrival, **more: str) -> Signed:
         """From the answer to the tokens."""
@@ -272,6 +272,10 @@ class Case:
         """What the server has told the relying party at a path; None when it says nothing."""
         heard = self.listener.wait(path)
         return None if heard is None else replace(heard, sent=self.wire.fault.told(heard.sent))
+
+    def patience(self, seconds: float) -> float:
+        """For how long to wait for what may take a moment; not long for what a planted fault keeps away."""
+        return seconds if self.wire.fault is NONE else 0.5
 
     def pause(self, seconds: float) -> None:
         """Let time pass that the module is about. A planted fault needs none of it."""

@@ -1,4 +1,4 @@
-"""A provider for each plan, and what the plans assert."""
+"""A provider, and what the plans assert."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.stories.oidf.facts import Facts, modules, path
 from tests.stories.oidf.module import Plan
 from tests.stories.oidf.plans import PLANS
 from tests.stories.oidf.proof import Stage
-from tests.stories.oidf.provider import provider
+from tests.stories.oidf.provider import Provider, provider
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,17 @@ def facts(plan: Plan) -> dict[str, Facts]:
     pytest.skip(sentence)
 
 
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    """A provider for all plans that this process runs: each module brings its own client and its own browser."""
+    with provider(tmp_path_factory.mktemp("oidf")) as found:
+        yield found
+
+
 @pytest.fixture(scope="module")
-def stage(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A provider of this plan's own."""
-    with provider(tmp_path_factory.mktemp("oidf")) as found, ThreadPoolExecutor(4) as beside:
-        stage = Stage(found, plan, beside)
+def stage(plan: Plan, running: Provider) -> Iterator[Stage]:
+    """A provider and the plan of the file at hand, which has begun."""
+    with ThreadPoolExecutor(4) as beside:
+        stage = Stage(running, plan, beside)
         stage.begin()
         yield stage

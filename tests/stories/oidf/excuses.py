@@ -1,4 +1,4 @@
-"""Why a condition of the facts is not asserted by a module: of other variants, or of what lies behind a module's end."""
+"""Why a module does not assert a condition of the facts: it is for other variants, or lies behind the module's end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from tests.stories.oidf.module import (
     REGISTERED,
     SERVER,
     TOKENS,
-    USERINFO,
     End,
     Module,
     Plan,
@@ -36,7 +35,12 @@ class Excuse:
     """Good only where answers come by this response mode."""
 
 
-ANSWER: Final = ANSWERED | POSTED
+CODE: Final = ANSWERED - names("EnsureMinimumAuthorizationCodeLength EnsureMinimumAuthorizationCodeEntropy")
+SIGNED_IN: Final = TOKENS - names("ValidateAtHash ExtractExpiresInFromTokenEndpointResponse") | names(
+    "EnsureHttpStatusCodeIs200"
+)
+"""What nearly every module has in common."""
+ANSWER: Final = CODE | POSTED
 # fmt: off
 EXCUSES: Final = (
     Excuse("clients that authenticate in another way than in this run", names("""
@@ -56,6 +60,9 @@ EXCUSES: Final = (
     Excuse("clients that use DPoP", names("""
         CheckTokenTypeIsDpop GenerateDpopKey CallTokenEndpointAllowingDpopNonceErrorAndReturnFullResponse
     """)),
+    Excuse("servers whose clients register dynamically, in a plan where they do not", names("""
+        OIDCCCheckDiscEndpointResponseTypesSupportedDynamic OIDCCCheckDiscEndpointGrantTypesSupportedDynamic
+    """), frozenset({End.METADATA})),
     Excuse("servers without discovery", names("GetStaticServerConfiguration")),
     Excuse("redirect URIs with a query", names("CheckMatchingCallbackParameters")),
     Excuse("servers that show a page: ours tells the relying party", names("ExpectResponseTypeMissingErrorPage")),
@@ -64,17 +71,16 @@ EXCUSES: Final = (
         BuildRequestObjectByReferenceRedirectToAuthorizationEndpoint
     """), frozenset({End.TOKENS})),
     Excuse("errors, where none is awaited", ERRORS | {NEEDS_A_PERSON}, frozenset({End.TOKENS})),
-    Excuse("what follows a code", TOKENS | USERINFO | names("CheckIfAuthorizationEndpointError"),
+    Excuse("what follows a code", SIGNED_IN | {"CheckIfAuthorizationEndpointError"},
            frozenset({End.ERROR})),
     Excuse("errors of the authorization endpoint, where another is awaited", ERRORS, frozenset({End.ERROR})),
-    Excuse("what follows an answer: the person stays at the server", ANSWER | ERRORS | TOKENS | USERINFO,
-           frozenset({End.PAGE})),
+    Excuse("what follows an answer, where the person stays", ANSWER | ERRORS | SIGNED_IN, frozenset({End.PAGE})),
     Excuse("what follows a registration: there is none",
-           REGISTERED - SERVER | ANSWER | ERRORS | TOKENS | USERINFO | names("""
-        CheckIdTokenSignatureAlgorithm
-    """), frozenset({End.REGISTRATION})),
+           REGISTERED - SERVER - {"EnsureContentTypeJson"} | ANSWER | ERRORS | SIGNED_IN
+           | {"CheckIdTokenSignatureAlgorithm"},
+           frozenset({End.REGISTRATION})),
     Excuse("what follows the metadata: nothing does",
-           REGISTERED - SERVER | ANSWER | ERRORS | TOKENS | USERINFO | {NEEDS_A_PERSON}, frozenset({End.METADATA})),
+           REGISTERED - SERVER | ANSWER | ERRORS | SIGNED_IN | {NEEDS_A_PERSON}, frozenset({End.METADATA})),
     Excuse("the way that the module would go on, were it supported", names("""
         SignRequestObject CreateJwksUri GenerateRS256ClientJWKsWithKeyID AddJwksUriToDynamicRegistrationRequest
         AddRefreshTokenGrantTypeToDynamicRegistrationRequest SetScopeInClientConfigurationToOpenIdOfflineAccess

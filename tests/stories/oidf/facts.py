@@ -1,4 +1,4 @@
-"""What the certification plans assert, read from the facts that lie beside the repository; nothing of them is kept here."""
+"""What the certification plans assert, read from facts that lie beside the repository: nothing of them is kept here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ class Facts:
 
     name: str
     severities: dict[str, frozenset[str]]
-    may_be_skipped: bool
 
     @property
     def binding(self) -> frozenset[str]:
@@ -51,4 +50,4 @@ def _module(name: str, body: str, common: str) -> Facts:
     for match in CONDITION.finditer(body + common):
         severities = frozenset(match["severity"].split("/"))
         found[match["name"]] = found.get(match["name"], frozenset()) | severities
-    return Facts(name, found, "\n- SKIP when:" in body)
+    return Facts(name, found)

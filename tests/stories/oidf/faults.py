@@ -208,4 +208,3 @@ def keys(notices: str, change: Callable[[list[Claims]], list[Claims]]) -> Fault:
         return _with_body(came, json.dumps({"keys": change(came.document.get("keys", []))}).encode())
 
     return Fault(notices, got=got)
-

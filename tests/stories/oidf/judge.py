@@ -41,7 +41,7 @@ def must(fact: object, why: str) -> None:
 
 
 def condition(name: str) -> Callable[[Callable[P, None]], Callable[Concatenate[Judge, P], None]]:
-    """A rule becomes the condition of this name: it is recorded, and when it does not hold, Failed says which it was."""
+    """A rule becomes the condition of this name: it is recorded, and Failed names it where it does not hold."""
 
     def named(rule: Callable[P, None]) -> Callable[Concatenate[Judge, P], None]:
         @wraps(rule)

@@ -51,7 +51,7 @@ class Listener:
         """What was heard at a path so far."""
         return [one for one in self.heard if one.sent.path == path]
 
-    def wait(self, path: str, within: float = 15.0) -> Heard | None:
+    def wait(self, path: str, within: float = 30.0) -> Heard | None:
         """What was heard first at a path; None when nothing comes within these seconds."""
         with suppress(AssertionError):
             until(lambda: self.at(path), within)
@@ -64,9 +64,7 @@ def listening(certificates: Certificates) -> Iterator[Listener]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler())
     server.daemon_threads = True
     # Without a handshake here: one that never comes would hold up everybody who connects later.
-    server.socket = certificates.identity().wrap_socket(
-        server.socket, server_side=True, do_handshake_on_connect=False
-    )
+    server.socket = certificates.identity().wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     listener = Listener(f"https://{HOST}:{server.server_address[1]}")
     server.listener = listener  # type: ignore[attr-defined]  # the handlers find it by their server
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -95,8 +93,8 @@ def _handler() -> type[BaseHTTPRequestHandler]:
             listener: Listener = self.server.listener  # type: ignore[attr-defined]  # see listening()
             headers = {name.lower(): value for name, value in self.headers.items()}
             sent = Sent(self.command, listener.origin + self.path, headers, body)
-            name, version, _ = self.connection.cipher()  # type: ignore[attr-defined]  # it is an SSLSocket
-            listener.heard.append(Heard(sent, self.connection.version() or version, name))  # type: ignore[attr-defined]
+            name, version, _ = self.connection.cipher()
+            listener.heard.append(Heard(sent, self.connection.version() or version, name))
             return listener
 
         def _answer(self, status: int, document: Document) -> None:

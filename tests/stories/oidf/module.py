@@ -44,7 +44,8 @@ class Plan:
     title: str
     variant: Variant
     modules: Mapping[str, Module]
-    note: str = ""
+    how: str = ""
+    """A word on the way that it is run, for the page."""
 
 
 def names(text: str) -> frozenset[str]:

@@ -40,16 +40,16 @@ class Person:
     def _filled(self, form: Form) -> list[tuple[str, str]]:
         """What is sent: each room of the issuer has a form of its own, and one that leads away needs nothing."""
         room = urlsplit(form.action).path.rpartition("/")[2] if same_origin(form.action, self.browser.home) else ""
-        filled = {
-            "": lambda: form.untouched(),
-            "login": lambda: over(form, {"email": self.email, "password": self.password}),
-            "select-account": lambda: over(form, {"account": form.value("account")}),
-            "consent": lambda: [*over(form, {"answer": self.answers}), *unticked(form)],
-            "logout": lambda: over(form, {"answer": "out"}),
+        typed = {
+            "": {},
+            "login": {"email": self.email, "password": self.password},
+            "select-account": {"account": form.value("account")},
+            "consent": {"answer": self.answers},
+            "logout": {"answer": "out"},
         }
-        if room not in filled:
+        if room not in typed:
             raise Stuck(f"nobody knows what to do with a form to {form.action}")
-        return filled[room]()
+        return over(form, typed[room]) + (unticked(form) if room == "consent" else [])
 
 
 def idle(browser: Browser, url: str) -> Page | Arrival:

@@ -12,7 +12,6 @@ from tests.stories.oidf.conditions.discovery import WELL_KNOWN
 from tests.stories.oidf.faults import GONE
 from tests.stories.oidf.module import (
     BAD_GRANT,
-
     FLOW,
     NEEDS_A_PERSON,
     POSTED,
@@ -222,4 +221,5 @@ FORM_POST: Final = Plan(
     "Form post",
     Variant(response_mode="form_post"),
     {name: posted(module) for name, module in MODULES.items()},
+    ", with `response_mode=form_post`",
 )

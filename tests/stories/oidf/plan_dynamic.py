@@ -24,7 +24,7 @@ from tests.stories.oidf.module import (
     row,
 )
 from tests.stories.oidf.plan_basic import BAD_METADATA, NO_NAME, NO_NONE, OBJECT, REGISTRATION_REFUSED, SIGNED, UNSIGNED
-from tests.stories.oidf.runs import basic, dynamic, refresh, requests
+from tests.stories.oidf.runs import assertions, basic, dynamic, refresh, requests
 from tests.stories.oidf.tokens import public
 
 ASSERTIONS: Final = "client authentication by private_key_jwt"
@@ -54,6 +54,8 @@ NO_IMPLICIT: Final = {
 }
 LOGIN: Final = REGISTERED | ANSWERED | TOKENS
 BY_REFERENCE: Final = "BuildRequestObjectByReferenceRedirectToAuthorizationEndpoint"
+WITH_A_SECRET: Final = ", with `client_secret_basic` in place of `private_key_jwt`"
+NO_EXPIRY: Final = "VerifyDynamicRegistrationResponseClientCredentials"
 ISSUER: Final = "CheckDiscEndpointIssuer"
 
 # fmt: off
@@ -111,7 +113,9 @@ MODULES: Final[dict[str, Module]] = {
         faults.registers("ExpectLoginPageWithLogo", "logo_uri", GONE),
     ),
     "oidcc-registration-policy-uri": row(
-        dynamic.linked("policy_uri", pages.links_the_policy, "CreatePolicyUri", "AddPolicyUriToDynamicRegistrationRequest"),
+        dynamic.linked(
+            "policy_uri", pages.links_the_policy, "CreatePolicyUri", "AddPolicyUriToDynamicRegistrationRequest"
+        ),
         LOGIN | {"ExpectLoginPageWithPolicyLink"},
         faults.registers("ExpectLoginPageWithPolicyLink", "policy_uri", GONE),
     ),
@@ -126,7 +130,7 @@ MODULES: Final[dict[str, Module]] = {
     ),
     "oidcc-registration-sector-uri": row(
         dynamic.sector_uri, FLOW,
-        faults.member("VerifyDynamicRegistrationResponseClientCredentials", "/register", "client_secret_expires_at", GONE),
+        faults.member(NO_EXPIRY, "/register", "client_secret_expires_at", GONE),
     ),
     "oidcc-registration-sector-bad": row(
         dynamic.sector_bad, SERVER | BAD_METADATA,
@@ -137,7 +141,7 @@ MODULES: Final[dict[str, Module]] = {
         faults.keys("VerifyNewJwksHasNewSigningKey", lambda keys: [public(KID)]), ends=End.METADATA,
     ),
     "oidcc-refresh-token-rp-key-rotation": row(
-        dynamic.key_rotation, SERVER | BAD_METADATA | {NO_ASSERTIONS},
+        assertions.key_rotation, SERVER | BAD_METADATA | {NO_ASSERTIONS},
         faults.status("EnsureHttpStatusCodeIs400", "/register", 201, only=400),
         ends=End.REGISTRATION, refuses=ASSERTIONS,
     ),
@@ -163,11 +167,11 @@ MODULES: Final[dict[str, Module]] = {
         faults.header("CheckTokenEndpointCacheHeaders", "/token", "cache-control", "max-age=60"),
     ),
     "oidcc-ensure-client-assertion-with-iss-aud-succeeds": row(
-        dynamic.client_assertion, REGISTERED | ANSWERED | BAD_CLIENT | {NO_ASSERTIONS},
+        assertions.client_assertion, REGISTERED | ANSWERED | BAD_CLIENT | {NO_ASSERTIONS},
         faults.status("CheckTokenEndpointHttpStatusIs400Allowing401ForInvalidClientError", "/token", 500),
         ends=End.ERROR, refuses=ASSERTIONS,
     ),
 }
 # fmt: on
 
-DYNAMIC: Final = Plan("oidcc-dynamic-certification-test-plan", "Dynamic", Variant(), MODULES)
+DYNAMIC: Final = Plan("oidcc-dynamic-certification-test-plan", "Dynamic", Variant(), MODULES, WITH_A_SECRET)

@@ -16,6 +16,7 @@ METADATA: Final = SERVER | {"CheckDiscEndpointAllEndpointsAreHttps", "CheckDiscE
 BACK: Final = OUT | {"CheckPostLogoutState", "CheckForUnexpectedParametersInPostLogoutRedirect"}
 NOT_BACK: Final = FLOW | {"CheckDiscEndSessionEndpoint"}
 READ: Final = OUT | {"ExpectSuccessfulLogoutPage"}
+BY_SESSION: Final = "CheckDiscEndpointBackchannelLogoutSessionSupported"
 BAD_URI: Final = "ExpectPostLogoutRedirectUriNotRegisteredErrorPage"
 BAD_HINT: Final = "ExpectInvalidIdTokenHintErrorPage"
 NO_HINT: Final = "ExpectIdTokenHintRequiredErrorPage"
@@ -88,11 +89,8 @@ RP_MODULES: Final[dict[str, Module]] = {
 BACKCHANNEL_MODULES: Final[dict[str, Module]] = {
     "oidcc-backchannel-logout-discovery-endpoint-verification": row(
         config.backchannel_logout,
-        METADATA | {"CheckDiscEndpointBackchannelLogoutSupported", "CheckDiscEndpointBackchannelLogoutSessionSupported"},
-        faults.member(
-            "CheckDiscEndpointBackchannelLogoutSessionSupported", WELL_KNOWN, "backchannel_logout_session_supported",
-            False,
-        ),
+        METADATA | {"CheckDiscEndpointBackchannelLogoutSupported", BY_SESSION},
+        faults.member(BY_SESSION, WELL_KNOWN, "backchannel_logout_session_supported", False),
         ends=End.METADATA,
     ),
     "oidcc-backchannel-rp-initiated-logout": row(

@@ -1,4 +1,4 @@
-"""What a test of a module shows: it passes, it asserts what it says and all that it should, and it notices its fault."""
+"""What a test of a module shows: it passes, asserts what it says and all that it should, and notices its fault."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Stage:
 
 
 def passes(stage: Stage, name: str, facts: dict[str, Facts]) -> None:
-    """A module passes, asserts exactly what its row lists, and that is all that the facts list but for what is excused."""
+    """A module passes, and asserts exactly what its row lists: all that the facts list, but for what is excused."""
     module = stage.plan.modules[name]
     case = stage.begun[name].result() if name in stage.begun else stage.run(name)
     assert case.judge.asserted == module.asserts

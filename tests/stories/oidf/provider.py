@@ -18,7 +18,7 @@ from tests.servers.loopback import free_ports, until
 from tests.stories.oidf.certificates import HOST, Certificates, certificates
 from tests.stories.oidf.listener import Listener, listening
 from tests.stories.oidf.wire import NONE, Fault, Wire, transport
-from tests.stories.processes import READY_WITHIN, TETHER, Program, environ, start, watchword
+from tests.stories.processes import READY_WITHIN, TETHER, Program, Ran, environ, start, watchword
 
 EMAIL: Final = "jane@example.com"
 PROFILE: Final = (
@@ -37,15 +37,20 @@ PROFILE: Final = (
     "phone_number=+1 (425) 555-1212",
     "phone_number_verified=true",
     "email_verified=true",
-    'address={"street_address": "1 Main Street", "locality": "Springfield", "country": "US"}',
+    "address.street_address=1 Main Street",
+    "address.locality=Springfield",
+    "address.country=US",
 )
 """All that the standard scopes ask for, so that nothing is missing for want of it."""
+AHEAD: Final = 6
+"""Seconds for which a key is published before it signs: the least that there is, for a rotation to take no longer."""
 SETTINGS: Final = """
 issuer = "{issuer}"
 listen = "127.0.0.1:{port}"
 data = "{data}"
 registration.mode = "open"
 registration.pkce = "optional"
+keys.publish_ahead = {ahead}
 tls.certificate = "{chain}"
 tls.key = "{key}"
 """
@@ -77,10 +82,14 @@ class Provider:
         """A way to it."""
         return Wire(self.transport, fault)
 
+    def run(self, *arguments: str, stdin: str = "") -> Ran:
+        """Run `watchword ARGUMENTS` on it, however it ends."""
+        config = str(self.folder / "watchword.toml")
+        return watchword(*arguments, "--json", "--config", config, stdin=stdin, cwd=self.folder, env=self.env)
+
     def cli(self, *arguments: str, stdin: str = "") -> dict[str, Any]:
         """Run `watchword ARGUMENTS` on it; what it answered. It must succeed."""
-        config = str(self.folder / "watchword.toml")
-        ran = watchword(*arguments, "--json", "--config", config, stdin=stdin, cwd=self.folder, env=self.env)
+        ran = self.run(*arguments, stdin=stdin)
         assert ran.code == 0, f"watchword {' '.join(arguments)}: exit code {ran.code}\n{ran.out}{ran.err}"
         return ran.document
 
@@ -106,7 +115,14 @@ def provider(folder: Path) -> Iterator[Provider]:
     with listening(made) as listener:
         found = Provider(folder, port, made, listener, ways)
         (folder / "watchword.toml").write_text(
-            SETTINGS.format(issuer=found.issuer, port=port, data=folder / "data", chain=made.chain, key=made.key)
+            SETTINGS.format(
+                issuer=found.issuer,
+                port=port,
+                data=folder / "data",
+                chain=made.chain,
+                key=made.key,
+                ahead=AHEAD,
+            )
         )
         found.cli("user", "add", EMAIL, "--name", "Jane Doe", "--password-stdin", stdin=found.password)
         found.cli("user", "profile", EMAIL, *PROFILE)
@@ -114,6 +130,6 @@ def provider(folder: Path) -> Iterator[Provider]:
             found.start()
             yield found
         finally:
+            ways.close()
             if found.program is not None:
                 found.program.stop()
-            ways.close()

@@ -1,4 +1,4 @@
-"""Every module of the config plan, over HTTPS against the real server, and each with a fault planted in between."""
+"""Every module of the config plan against the real server, and each with a planted fault."""
 
 from __future__ import annotations
 

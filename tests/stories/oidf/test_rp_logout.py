@@ -1,4 +1,4 @@
-"""Every module of the plan for RP-initiated logout, over HTTPS against the real server, and each with a fault planted in between."""
+"""Every module of the plan for RP-initiated logout against the real server, and each with a planted fault."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from joserfc.errors import JoseError
 from joserfc.jwk import import_key
 
+from tests.stories.oidf.conditions.members import ARRAYS, OBJECTS, REQUIRED, TRUTHS, URLS
 from tests.stories.oidf.conditions.values import endpoint, holds, is_https
 from tests.stories.oidf.judge import Judge, condition, must
 from tests.stories.oidf.tokens import JWKS, Claims
@@ -20,88 +21,6 @@ SCOPE: Final = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 TAG: Final = re.compile(r"(?P<language>[A-Za-z]{2,3})(-(?P<script>[A-Za-z]{4}))?(-(?P<region>[A-Za-z]{2}|[0-9]{3}))?")
 CLAIMS: Final = frozenset({"sub", "name", "given_name", "family_name", "email", "picture", "phone_number", "address"})
 WEAK: Final = frozenset({"none", "HS256"})
-
-ARRAYS: Final = frozenset(
-    {
-        "scopes_supported",
-        "response_types_supported",
-        "response_modes_supported",
-        "grant_types_supported",
-        "acr_values_supported",
-        "subject_types_supported",
-        "display_values_supported",
-        "claim_types_supported",
-        "claims_supported",
-        "claims_locales_supported",
-        "ui_locales_supported",
-        "code_challenge_methods_supported",
-        "prompt_values_supported",
-        "dpop_signing_alg_values_supported",
-        *(
-            f"{what}_endpoint_auth_{how}_supported"
-            for what in ("token", "introspection", "revocation")
-            for how in ("methods", "signing_alg_values")
-        ),
-        *(
-            f"{what}_{how}_values_supported"
-            for what in ("id_token", "userinfo", "request_object", "authorization", "introspection")
-            for how in ("signing_alg", "encryption_alg", "encryption_enc")
-        ),
-    }
-)
-TRUTHS: Final = frozenset(
-    {
-        "claims_parameter_supported",
-        "request_parameter_supported",
-        "request_uri_parameter_supported",
-        "require_request_uri_registration",
-        "require_pushed_authorization_requests",
-        "require_signed_request_object",
-        "authorization_response_iss_parameter_supported",
-        "backchannel_logout_supported",
-        "backchannel_logout_session_supported",
-        "frontchannel_logout_supported",
-        "frontchannel_logout_session_supported",
-        "tls_client_certificate_bound_access_tokens",
-    }
-)
-URLS: Final = frozenset(
-    {
-        "issuer",
-        "jwks_uri",
-        "service_documentation",
-        "op_policy_uri",
-        "op_tos_uri",
-        "check_session_iframe",
-        *(
-            f"{what}_endpoint"
-            for what in (
-                "authorization",
-                "token",
-                "userinfo",
-                "registration",
-                "revocation",
-                "introspection",
-                "end_session",
-                "pushed_authorization_request",
-                "device_authorization",
-                "backchannel_authentication",
-            )
-        ),
-    }
-)
-OBJECTS: Final = frozenset({"mtls_endpoint_aliases"})
-REQUIRED: Final = frozenset(
-    {
-        "issuer",
-        "authorization_endpoint",
-        "token_endpoint",
-        "jwks_uri",
-        "response_types_supported",
-        "subject_types_supported",
-        "id_token_signing_alg_values_supported",
-    }
-)
 
 
 @condition("EnsureDiscoveryEndpointResponseStatusCodeIs200")
@@ -181,17 +100,27 @@ def _true(condition_name: str, member: str) -> Callable[[Judge, Claims], None]:
     return asserted
 
 
+ID_TOKENS: Final = "id_token_signing_alg_values_supported"
+USERINFO: Final = "userinfo_signing_alg_values_supported"
+OBJECTS_OF_REQUESTS: Final = "request_object_signing_alg_values_supported"
+
 # fmt: off
 takes_code = _array("OIDCCCheckDiscEndpointResponseTypesSupported", "response_types_supported", "code")
 has_code_grant = _array("OIDCCCheckDiscEndpointGrantTypesSupported", "grant_types_supported", "authorization_code")
-signs_rs256 = _array("OIDCCCheckDiscEndpointIdTokenSigningAlgValuesSupported", "id_token_signing_alg_values_supported", "RS256")
-signs_userinfo = _array("OIDCCCheckDiscEndpointUserinfoSigningAlgValuesSupported", "userinfo_signing_alg_values_supported")
-signs_userinfo_rs256 = _array("CheckDiscEndpointUserinfoSigningAlgValuesSupportedContainsRS256", "userinfo_signing_alg_values_supported", "RS256")
-reads_rs256 = _array("CheckDiscEndpointRequestObjectSigningAlgValuesSupportedContainsRS256", "request_object_signing_alg_values_supported", "RS256")
-may_read_rs256 = _array("CheckDiscEndpointRequestObjectSigningAlgValuesSupportedIncludesRS256", "request_object_signing_alg_values_supported", "RS256")
+signs_rs256 = _array("OIDCCCheckDiscEndpointIdTokenSigningAlgValuesSupported", ID_TOKENS, "RS256")
+signs_userinfo = _array("OIDCCCheckDiscEndpointUserinfoSigningAlgValuesSupported", USERINFO)
+signs_userinfo_rs256 = _array("CheckDiscEndpointUserinfoSigningAlgValuesSupportedContainsRS256", USERINFO, "RS256")
+reads_rs256 = _array(
+    "CheckDiscEndpointRequestObjectSigningAlgValuesSupportedContainsRS256", OBJECTS_OF_REQUESTS, "RS256"
+)
+may_read_rs256 = _array(
+    "CheckDiscEndpointRequestObjectSigningAlgValuesSupportedIncludesRS256", OBJECTS_OF_REQUESTS, "RS256"
+)
 takes_openid = _array("CheckDiscEndpointScopesSupportedContainsOpenId", "scopes_supported", "openid")
 tells_claims = _array("OIDCCCheckDiscEndpointClaimsSupported", "claims_supported", *sorted(CLAIMS))
-takes_challenges = _array("EnsureServerConfigurationCodeChallengeMethodsSupportedIsAnArray", "code_challenge_methods_supported", "S256")
+takes_challenges = _array(
+    "EnsureServerConfigurationCodeChallengeMethodsSupportedIsAnArray", "code_challenge_methods_supported", "S256"
+)
 authorizes = _endpoint("CheckDiscEndpointAuthorizationEndpoint", "authorization_endpoint")
 issues = _endpoint("CheckDiscEndpointTokenEndpoint", "token_endpoint")
 tells = _endpoint("CheckDiscEndpointUserinfoEndpoint", "userinfo_endpoint")

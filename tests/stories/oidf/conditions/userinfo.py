@@ -14,8 +14,22 @@ from tests.stories.oidf.wire import Got
 
 SCOPES: Final[Mapping[str, frozenset[str]]] = {
     "profile": frozenset(
-        "name family_name given_name middle_name nickname preferred_username profile picture website gender birthdate"
-        " zoneinfo locale updated_at".split()
+        {
+            "name",
+            "family_name",
+            "given_name",
+            "middle_name",
+            "nickname",
+            "preferred_username",
+            "profile",
+            "picture",
+            "website",
+            "gender",
+            "birthdate",
+            "zoneinfo",
+            "locale",
+            "updated_at",
+        }
     ),
     "email": frozenset({"email", "email_verified"}),
     "address": frozenset({"address"}),

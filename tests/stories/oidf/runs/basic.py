@@ -131,9 +131,7 @@ def asked_twice(case: Case, wait: float, *steps: str, **asked: str) -> Signed:
 
 def prompt_login(case: Case) -> None:
     """A session is there, and does not do."""
-    asked_twice(
-        case, PAST_A_SECOND, "WaitForOneSecond", "AddPromptLoginToAuthorizationEndpointRequest", prompt="login"
-    )
+    asked_twice(case, PAST_A_SECOND, "WaitForOneSecond", "AddPromptLoginToAuthorizationEndpointRequest", prompt="login")
 
 
 def max_age_1(case: Case) -> None:
@@ -282,4 +280,3 @@ def valid_pkce(case: Case) -> None:
     case.judge.did("AddCodeVerifierToTokenEndpointRequest")
     signed = case.after(client, asked, case.authorize(asked), code_verifier=VERIFIER)
     case.person_of(case.userinfo(signed.access_token), signed)
-

@@ -21,7 +21,9 @@ UNSUPPORTED = frozenset({"request_uri_not_supported", "request_not_supported", "
 
 def inside(case: Case, client: Client, asked: Asked) -> Claims:
     """The claims of a request object."""
-    case.judge.did("ConvertAuthorizationEndpointRequestToRequestObject", "AddAudToRequestObject", "AddIssToRequestObject")
+    case.judge.did(
+        "ConvertAuthorizationEndpointRequestToRequestObject", "AddAudToRequestObject", "AddIssToRequestObject"
+    )
     now = int(time.time())
     return {**asked, "iss": client.client_id, "aud": case.issuer, "iat": now, "exp": now + 300}
 
@@ -114,4 +116,3 @@ def signed_by_reference(case: Case) -> None:
     was_fetched(case.judge, case, f"/{case.name}/request.jwt")
     signed = case.after(client, asked, came)
     case.person_of(case.userinfo(signed.access_token), signed)
-
