@@ -15,6 +15,7 @@ from tests.server.web.follower import Follower
 from tests.server.web.served import Served, basic, served
 from tests.server.web.test_verifiers import revocation
 from tests.server.web.wire import Wire, get, known
+from tests.stories.oidf.provider import provider
 from tests.stories.processes import until
 from watchword_server.web.serving import GRACE, LINGER
 
@@ -128,6 +129,18 @@ def test_a_second_signal_ends_it_at_once(own: Served) -> None:
         stop(own)
         own.program.process.wait(5)
         assert time.monotonic() - start < 5
+
+
+@pytest.mark.fault
+def test_an_idle_connection_over_tls_does_not_keep_it(tmp_path: Path) -> None:
+    """Whose other side does not say goodbye, as programs that keep connections never do in time."""
+    with provider(tmp_path) as own:
+        assert own.wire().get(f"{own.issuer}/healthz").status == 200  # and the connection stays open
+        assert own.program is not None
+        start = time.monotonic()
+        own.program.process.send_signal(signal.SIGTERM)
+        own.program.process.wait(GRACE)
+        assert time.monotonic() - start < LINGER + 2
 
 
 @pytest.mark.fault

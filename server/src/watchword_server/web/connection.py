@@ -93,8 +93,14 @@ class Connection(HttpToolsProtocol):  # a class is what uvicorn takes, and by it
         """The server stops: what is owed is still answered."""
         if self._owed:
             self._last = True
+        elif self._is_idle() and self.transport.get_extra_info("ssl_object") is not None:
+            # To close would wait for the other side's goodbye, and it may have gone long ago.
+            self.transport.abort()
         else:
             super().shutdown()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     # What the parser calls.
 
