@@ -243,7 +243,7 @@ def test_serving_loads_no_framework_that_it_does_not_need(tmp_path: Path) -> Non
     out, _ = process.communicate(timeout=15)
     loaded = set(out.split())
     assert "watchword_server.web.application" in loaded
-    unneeded = "alembic fastapi rich pygments jinja2 httpx2 pydantic sqlalchemy aiosmtplib redis"
+    unneeded = "alembic fastapi rich pygments babel httpx2 pydantic sqlalchemy aiosmtplib redis"
     assert loaded & set(unneeded.split()) == set()
 
 
