@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from watchword.jose.kinds import Kind
-from watchword_server.flows.abreast import abreast
+from watchword_server.flows.abreast import sign_abreast
 from watchword_server.flows.for_clients import sealed_for
 from watchword_server.flows.issuer import Issuer
 from watchword_server.flows.subjects import subject_for
@@ -62,9 +62,6 @@ async def id_token(
         person=by_name(facts(user), asked) if asked else None,
     )
     ring = await issuer.keyring.at(head, now)
-    sign, payload = ring.signs_for(Kind.ID_TOKEN, alg), msgspec.json.encode(said)
-    await abreast()
-    signed = sign(payload)
-    await abreast()
+    signed = await sign_abreast(ring.signs_for(Kind.ID_TOKEN, alg), msgspec.json.encode(said))
     seal_alg, enc = metadata.id_token_encrypted_response_alg, metadata.id_token_encrypted_response_enc
     return await sealed_for(issuer, client, signed, seal_alg, enc, now)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from watchword_server.changes import Change
-from watchword_server.flows.abreast import abreast
+from watchword_server.flows.abreast import sign_abreast
 from watchword_server.flows.encryption import Seal, seal_of, sealed
 from watchword_server.flows.issuer import Issuer
 from watchword_server.flows.keyring import Ring
@@ -115,9 +115,7 @@ async def for_grant(
         roles=tuple(roles),
     )
     ring = await issuer.keyring.at(head, now)
-    sign, text = ring.signs(chosen_alg(api, client)), payload(claims)
-    await abreast()
-    signed = sign(text)
+    signed = await sign_abreast(ring.signs(chosen_alg(api, client)), payload(claims))
     return sealed_up(issuer, seal, Tokens(signed, claims.jti, claims.exp - now, claims.scope, refresh), now)
 
 

@@ -58,9 +58,11 @@ async def _page(front: Front, show: Page, take: Page, request: Request) -> Answe
     try:
         must_be_our_form(front, request.scope, here.browser.secret, here.fields.get("csrf"))
     except StaleForm:
-        if here.handle is None or not await at_browser.accounts(front.issuer, here.browser.visitor, front.now()):
+        if not await at_browser.accounts(front.issuer, here.browser.visitor, front.now()):
             return await show(here, {**sent, "stale": ("1",)})
         # Signed in meanwhile, in another tab: then there is nothing to send again.
+        if here.handle is None:
+            return see_other(f"{front.path}/account")
         on = await authorize.waiting(front.issuer, here.handle, here.browser.visitor, front.now())
         return await _next(here, on)
     return await take(here, sent)
