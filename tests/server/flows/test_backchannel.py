@@ -219,7 +219,7 @@ async def test_who_hangs_keeps_neither_mail_nor_other_clients_waiting(house: Hou
         outgoing, start = Outgoing(house.issuer, mailbox, time.time), time.monotonic()
         try:
             await outgoing.begin()
-            while not (heard.forms and mailbox.messages):
+            while not (heard.forms and mailbox.messages and hanging.forms):
                 assert time.monotonic() - start < 3, "waits for who hangs"
                 await asyncio.sleep(0.01)
             assert await outgoing.begin() == 0, "one lane for each"

@@ -88,8 +88,10 @@ def test_keys_are_public_and_nothing_else(server: Served, path: str) -> None:
     """No private and no symmetric member, and a cache may keep them for five minutes."""
     answer = server.http.get(path)
     assert answer.headers["cache-control"] == "public, max-age=300"
-    signing, waiting = answer.json()["keys"]
-    assert set(signing) == set(waiting) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
+    keys = answer.json()["keys"]
+    for key in keys:
+        assert set(key) == {"kty", "kid", "alg", "use", *PUBLIC[key["kty"]]}
+    assert len([key for key in keys if key["alg"] == "ES256"]) == 2  # one that signs, and one that waits
 
 
 def test_no_algorithm_has_private_members(tmp_path: Path) -> None:
@@ -132,7 +134,8 @@ def test_the_feed_has_keys_of_its_own(server: Served) -> None:
     """They sign nothing else, so they are not among the keys of tokens."""
     access = {key["kid"] for key in server.http.get("/jwks.json").json()["keys"]}
     feed = {key["kid"] for key in server.http.get("/revocations/jwks.json").json()["keys"]}
-    assert len(access) == len(feed) == 2
+    assert len(feed) == 2
+    assert len(access) >= 2
     assert access.isdisjoint(feed)
 
 
