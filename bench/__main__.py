@@ -20,6 +20,7 @@ PAGES: Final = {
     "tokens": ("verify", "sign", "cached", "threads", "footprint", "membership"),
     "issuer": ("token_endpoint", "start"),
     "databases": ("refresh", "durable"),
+    "codes": ("codes", "own_profile", "peer_profile"),
 }
 SUBJECTS: Final = tuple(subject for subjects in PAGES.values() for subject in subjects)
 """Each is a module here whose `measure` gives its section."""

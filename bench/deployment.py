@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from bench.result import Unmeasured
 WATCHWORD: Final = str(Path(sys.executable).with_name("watchword"))
 AUDIENCE: Final = "https://api.example.com"
 SCOPE: Final = "orders:read"
+REDIRECT_URI: Final = "https://app.example.com/back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +34,29 @@ class Deployment:
 
 
 @contextmanager
-def fresh(database: str | None = None) -> Iterator[Deployment]:
-    """One API, one client that may use it, on SQLite unless a PostgreSQL is named. Deleted at the end."""
+def fresh(database: str | None = None, codes: bool = False) -> Iterator[Deployment]:
+    """One API, one client that may use it, on SQLite unless a PostgreSQL is named. Deleted at the end.
+
+    With `codes`, people may sign in to the client: then a key for ID tokens (RS256) is there too.
+    """
     with tempfile.TemporaryDirectory(prefix="watchword-bench-") as name:
         folder = Path(name)
         issuer = _configure(folder, database)
         if database is not None:
             _command(folder, "migrate")
         api = _command(folder, "api", "add", AUDIENCE, "--scope", SCOPE)
-        grants = ("--grant", "client_credentials", "--grant", "refresh_token")
-        client = _command(folder, "client", "add", "bench", "--access", f"{AUDIENCE}={SCOPE}", *grants)
+        may = ["--access", f"{AUDIENCE}={SCOPE}", "--grant", "client_credentials", "--grant", "refresh_token"]
+        may += ["--grant", "authorization_code", "--redirect-uri", REDIRECT_URI] if codes else []
+        client = _command(folder, "client", "add", "bench", *may)
         yield Deployment(folder, issuer, _credentials(api), _credentials(client), database)
 
 
 @contextmanager
-def served(deployment: Deployment, core: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """`watchword serve` until the end of the block, ready."""
-    with processes.running([WATCHWORD, "serve"], deployment.folder, core) as process:
+def served(
+    deployment: Deployment, core: int | None = None, command: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`watchword serve` until the end of the block, ready; by another command where one is named."""
+    with processes.running([*(command or (WATCHWORD, "serve"))], deployment.folder, core) as process:
         processes.await_ready(process, f"{deployment.issuer}/readyz")
         yield process
 

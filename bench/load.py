@@ -21,6 +21,7 @@ LENGTH: Final = b"content-length:"
 TOKEN: Final = b'"access_token":"'
 REFRESH_TOKEN: Final = b'"refresh_token":"'
 REFRESH: Final = "{refresh_token}"
+CODE: Final = "{code}"
 DEADLINE: Final = 120.0
 """Seconds after which a run that has not ended is a failure."""
 
@@ -29,7 +30,8 @@ class Job(msgspec.Struct, frozen=True):
     """What to send where, how often, on how many connections at once.
 
     `refresh` has a refresh token for each connection: it stands in the request as REFRESH, and each answer brings the
-    next. All are equally long.
+    next. `codes` has what stands in each request as CODE, once. All of a kind are equally long. `expects` are further
+    tokens that every answer must hold, by their names.
     """
 
     host: str
@@ -38,16 +40,19 @@ class Job(msgspec.Struct, frozen=True):
     count: int
     connections: int
     refresh: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    expects: tuple[str, ...] = ()
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What came of a job. `seconds` is wall time; latencies are in milliseconds."""
+    """What came of a job. `seconds` is wall time; latencies are in milliseconds; `answer` is the last body."""
 
     seconds: float
     p50: float
     p99: float
     first: str
     last: str
+    answer: str
     refresh: tuple[str, ...] = ()
 
 
@@ -56,15 +61,21 @@ class Run:
 
     def __init__(self, job: Job, done: asyncio.Future[None]) -> None:
         self.request: Final = job.request.encode()
+        self.codes: Final = [code.encode() for code in job.codes]
+        self.expects: Final = [f'"{name}":"'.encode() for name in job.expects]
         self.unsent = job.count
         self.unanswered = job.count
         self.done: Final = done
         self.latencies: list[float] = []
         self.tokens: list[bytes] = []
+        self.answer = b""
 
-    def take(self, latency: float, token: bytes) -> None:
+    def take(self, latency: float, body: bytes) -> None:
         self.latencies.append(latency)
-        self.tokens.append(token)
+        self.tokens.append(token_in(body))
+        for name in self.expects:
+            token_in(body, name)
+        self.answer = body
         self.unanswered -= 1
         if not self.unanswered and not self.done.done():
             self.done.set_result(None)
@@ -97,7 +108,7 @@ class Connection(asyncio.Protocol):
             self._buffer = b""
             if self.refresh:
                 self.refresh = token_in(body, REFRESH_TOKEN)
-            self._run.take(time.perf_counter() - self._sent, token_in(body))
+            self._run.take(time.perf_counter() - self._sent, body)
         except ValueError as error:
             self._run.fail(str(error))
             return
@@ -111,8 +122,13 @@ class Connection(asyncio.Protocol):
             return
         self._run.unsent -= 1
         self._sent = time.perf_counter()
+        self._write(self._request())
+
+    def _request(self) -> bytes:
         request = self._run.request
-        self._write(request.replace(REFRESH.encode(), self.refresh) if self.refresh else request)
+        if self._run.codes:
+            return request.replace(CODE.encode(), self._run.codes.pop())
+        return request.replace(REFRESH.encode(), self.refresh) if self.refresh else request
 
 
 def whole_body(response: bytes) -> bytes | None:
@@ -134,12 +150,18 @@ def whole_body(response: bytes) -> bytes | None:
 
 
 def token_in(body: bytes, name: bytes = TOKEN) -> bytes:
-    """A token of a token response, cut out without parsing: the generator must not be the bottleneck."""
+    """A token of a token response, cut out without parsing: the generator must not be the bottleneck.
+
+    ValueError where there is none, or an empty one.
+    """
     at = body.find(name)
     if at < 0:
         raise ValueError(f"no {name.decode()} in {body[:300]!r}")
     start = at + len(name)
-    return body[start : body.index(b'"', start)]
+    found = body[start : body.index(b'"', start)]
+    if not found:
+        raise ValueError(f"an empty {name.decode()}")
+    return found
 
 
 async def carry_out(job: Job) -> Outcome:
@@ -156,7 +178,8 @@ async def carry_out(job: Job) -> Outcome:
         raise RuntimeError("the server gave one token twice")
     p50, p99 = (rank(run.latencies, share) * 1000 for share in (0.5, 0.99))
     following = tuple(connection.refresh.decode() for connection in connections) if job.refresh else ()
-    return Outcome(seconds, p50, p99, run.tokens[0].decode(), run.tokens[-1].decode(), following)
+    first, last = run.tokens[0].decode(), run.tokens[-1].decode()
+    return Outcome(seconds, p50, p99, first, last, run.answer.decode(), following)
 
 
 def rank(values: list[float], share: float) -> float:

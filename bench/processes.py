@@ -69,6 +69,12 @@ def cpu_seconds(pid: int) -> float:
     return own + sum(cpu_seconds(child) for child in _children(pid))
 
 
+def first_thread_seconds(pid: int) -> float:
+    """User and system time of a process's first thread so far."""
+    fields = Path(f"/proc/{pid}/task/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
 def memory(pid: int) -> tuple[float, float]:
     """RSS and PSS of a process and its children in MB (10^6 bytes). PSS shares out what several processes have."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")

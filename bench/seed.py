@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, islice
 from typing import Final
 
 from bench import logs
-from bench.deployment import AUDIENCE, SCOPE, Deployment
+from bench.deployment import AUDIENCE, REDIRECT_URI, SCOPE, Deployment
+from watchword.jose.b64 import b64url
 from watchword_server import main
-from watchword_server.changes import Add, Revoke
+from watchword_server.changes import Add, Change, Revoke
 from watchword_server.flows import minting
 from watchword_server.flows.issuer import Issuer
 from watchword_server.flows.refresh import new_token
 from watchword_server.people.values import Session, User
-from watchword_server.protocol.refresh_token import spelled
-from watchword_server.protocol.values import Client, Grant
+from watchword_server.protocol.grants.authorization_code import PREFIX, Code
+from watchword_server.protocol.refresh_token import kept, spelled
+from watchword_server.protocol.values import Authentication, Client, Grant
 
 BATCH: Final = 1000
 """Entries in one transaction."""
+AT_ONCE: Final = 250
+"""Sign-ins that wait for one commit."""
 HOUR: Final = 3600
+NONCE: Final = "bench"
+"""Of every authorization request."""
 
 
 class Sower:
@@ -50,6 +56,13 @@ class Sower:
     def sign_in(self, count: int) -> list[str]:
         """Refresh tokens of as many people, each with a session and a grant of their own."""
         return self._run(_sign_in(self._issuer, self._client_id, count, int(time.time())))
+
+    def authorize(self, count: int, challenge: str) -> list[str]:
+        """Codes of as many people, each with a session and a grant of OpenID Connect of their own.
+
+        They live as long as sessions do, so that all of them can be made before the first is redeemed.
+        """
+        return self._run(_authorize(self._issuer, self._client_id, count, challenge, int(time.time())))
 
 
 @contextmanager
@@ -86,6 +99,38 @@ async def _sign_in(issuer: Issuer, client_id: str, count: int, now: int) -> list
             Add(new_token(issuer, token, gid, now)),
         )
     return tokens
+
+
+async def _authorize(issuer: Issuer, client_id: str, count: int, challenge: str, now: int) -> list[str]:
+    codes = [PREFIX + b64url(issuer.random(32)) for _ in range(count)]
+    for start in range(0, count, AT_ONCE):
+        these = enumerate(codes[start : start + AT_ONCE], start)
+        signed_in = [_signed_in(issuer, client_id, number, code, challenge, now) for number, code in these]
+        await asyncio.gather(*(issuer.stores.journal.save(*changes) for changes in signed_in))
+    return codes
+
+
+def _signed_in(issuer: Issuer, client_id: str, number: int, code: str, challenge: str, now: int) -> Sequence[Change]:
+    """What the authorization endpoint leaves of a sign-in."""
+    sub, sid, gid = issuer.subject(), issuer.identifier(), issuer.identifier()
+    until = now + 24 * HOUR
+    told = Authentication(sid=sid, auth_time=now, amr=("pwd",))
+    return (
+        Add(User(sub, f"{number}-{sid}@example.com", "", None, ("buyer",), now)),
+        Add(Session(sid, sub, client_id, ("pwd",), now, until, "192.0.2.1", "bench")),
+        Add(Grant(gid, client_id, sub, AUDIENCE, ("openid", SCOPE), now, until, sid, made_in=sid, authentication=told)),
+        Add(
+            Code(
+                hash=kept(code),
+                client_id=client_id,
+                redirect_uri=REDIRECT_URI,
+                code_challenge=challenge,
+                nonce=NONCE,
+                gid=gid,
+                expires_at=until,
+            )
+        ),
+    )
 
 
 async def _mint(issuer: Issuer, client: Client, now: int) -> bytes:

@@ -125,6 +125,7 @@ def test_a_second_start_knows_the_first(tmp_path: Path):
         assert ".watchword/dev.json" in program.said
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 0)])
 def test_a_signal_ends_everything(tmp_path: Path, number: signal.Signals, code: int):
     """Ctrl-C leaves no process and no port behind."""
@@ -140,6 +141,7 @@ def test_a_signal_ends_everything(tmp_path: Path, number: signal.Signals, code: 
             probe.bind(("127.0.0.1", free))
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("victim", [0, 1])
 def test_one_that_dies_takes_the_other_with_it(tmp_path: Path, victim: int):
     """Half a demo is worse than none; the exit code says that it failed."""
@@ -153,6 +155,7 @@ def test_one_that_dies_takes_the_other_with_it(tmp_path: Path, victim: int):
     assert all(gone(pid) for pid in started)
 
 
+@pytest.mark.fault
 def test_children_do_not_outlive_a_killed_parent(tmp_path: Path):
     """Even `kill -9` leaves nothing behind."""
     port, _ = free_ports(2)

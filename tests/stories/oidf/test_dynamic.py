@@ -21,6 +21,7 @@ def test_a_module_passes(stage: Stage, module: str, facts: dict[str, Facts]) -> 
 
 
 @pytest.mark.parametrize("module", DYNAMIC.modules)
+@pytest.mark.fault
 def test_a_module_notices_its_fault(stage: Stage, module: str) -> None:
     """A module that cannot fail shows nothing."""
     notices(stage, module)
