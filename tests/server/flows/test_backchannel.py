@@ -194,7 +194,6 @@ async def test_only_what_an_operator_registered_may_be_in_allowed_networks(house
         async def post(self, url: str, form: dict[str, str], *, by_operator: bool) -> None:
             asked.append(by_operator)
 
-
     issuer = replace(house.issuer, fetcher=Watching())
     for itself in (False, True):
         uri = "http://127.0.0.1:1/told"

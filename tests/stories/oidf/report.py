@@ -19,7 +19,8 @@ OPENING: Final = f"""\
 # Conformance
 
 What the certification plans of the OpenID Foundation assert, asserted here: every module of six plans runs as a test of
-its own (`{HERE}/`, in `make test`; the planted faults in `make fault`) against the real `watchword serve`, from outside, over HTTPS.
+its own (`{HERE}/`, in `make test`; the planted faults in `make fault`) against the real `watchword serve`, from
+outside, over HTTPS.
 
 **This is not a certification, and no run of the official suite.** The tests are ours. They assert what the plans
 assert, by the same names, as far as we have understood it; where the suite asks a person for a picture of a page, a
