@@ -458,12 +458,12 @@ def test_a_key_that_is_published_during_a_flood_is_found_after_the_cool_down(
             with pytest.raises(UnknownKey):
                 verifier.verify_sync(strangers[4])
             issuer.published.append(SECOND.public_jwk())
-            clock.forward(COOL_DOWN - 1)
+            clock.forward(COOL_DOWN / 2)  # real seconds pass as well, and on a busy machine many
             for _ in range(100):
                 with pytest.raises(UnknownKey):
                     verifier.verify_sync(issuer.token(SECOND))
             assert issuer.counts["/jwks.json"] == 2
-            clock.forward(1)
+            clock.forward(COOL_DOWN / 2)
             assert verifier.verify_sync(issuer.token(SECOND)).key_id == SECOND.kid
             assert issuer.counts["/jwks.json"] == 3
         finally:
