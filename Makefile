@@ -37,9 +37,9 @@ setup: $(VENV)/check.stamp
 run: $(VENV)/run.stamp
 	@exec $(BIN)/watchword dev $(ARGS)
 
-# Three at a time on two cores: a third of the time is waiting for servers and processes. Long files first (conftest.py).
+# Three at a time on two cores: a third of the time is waiting for servers and processes.
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m "not ($(SLOW))" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -m "not ($(SLOW))" -n 3 --dist loadfile $(ARGS)
 
 check: lint types contracts test
 

@@ -22,15 +22,6 @@ if not IN_CI:  # in CI, Hypothesis has a profile of its own: the same examples e
     settings.load_profile("desk")
 
 
-LONG = ("tests/stories", "tests/server/test_main", "tests/bench", "tests/stores", "tests/server/web", "tests/server")
-"""What takes longest, in this order."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first: where several run at a time, nobody waits for the last one at the end."""
-    items.sort(key=lambda item: next((n for n, long in enumerate(LONG) if item.nodeid.startswith(long)), len(LONG)))
-
-
 @pytest.fixture(scope="session")
 def vectors() -> Path:
     """The folder of published test vectors: `wycheproof/`, `cookbook/` and the examples of the RFCs."""
