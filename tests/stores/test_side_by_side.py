@@ -24,10 +24,9 @@ from watchword_server.ports import Conflict
 from watchword_server.protocol.values import RefreshToken
 
 NEWER = {
-    "users.disabled_at": "'{}'",
-    "clients.access_token_alg": "'{}'",
-    "sessions.ended_at": "NULL, NULL",
-    "grants.ended_at": "NULL, NULL",
+    "apis.encryption": "0",
+    "grants.authentication": "NULL, NULL, '[]'",
+    "codes.spent_at": "NULL",
 }
 """The last column that the version before knew of a table, and what this one reads for those that came after it."""
 BEFORE = Path(__file__).parent / "before"

@@ -11,9 +11,11 @@ from watchword_server.people.values import Session, User
 from watchword_server.protocol.grants.authorization_code import Code
 from watchword_server.protocol.values import (
     Api,
+    ApiKey,
     Client,
     Consent,
     DeploymentSecret,
+    DeviceRequest,
     EncryptedToken,
     Encryption,
     Grant,
@@ -41,6 +43,8 @@ class Add(msgspec.Struct, frozen=True):
         | PushedRequest
         | Invitation
         | DeploymentSecret
+        | DeviceRequest
+        | ApiKey
     )
 
 
@@ -93,6 +97,12 @@ class ReplaceClient(msgspec.Struct, frozen=True):
     client: Client
 
 
+class KeepClient(msgspec.Struct, frozen=True):
+    """Keep a client as its metadata document describes it, in place of what that said before."""
+
+    client: Client
+
+
 class SetApiSecret(msgspec.Struct, frozen=True):
     """Replace an API's secret by another, kept as SHA-256."""
 
@@ -115,22 +125,32 @@ class EndSessionsOf(msgspec.Struct, frozen=True):
 
 
 class EndGrant(msgspec.Struct, frozen=True):
-    """End one grant. Nothing happens when it has ended; or, where only the `first` may end it, Conflict."""
+    """End one grant and all that came of it by token exchange.
+
+    Nothing happens when it has ended; or, where only the `first` may end it, Conflict.
+    """
 
     gid: str
     at: int
     first: bool = False
 
 
+class BindGrant(msgspec.Struct, frozen=True):
+    """Bind the refresh tokens of a grant to a key, by its thumbprint (RFC 9449 §5)."""
+
+    gid: str
+    jkt: str
+
+
 class EndGrantsOf(msgspec.Struct, frozen=True):
-    """End every grant of a client."""
+    """End every grant of a client or for itself, and all that came of them by token exchange."""
 
     client_id: str
     at: int
 
 
 class EndGrantsBetween(msgspec.Struct, frozen=True):
-    """End every grant of a person to a client."""
+    """End every grant of a person to a client, and all that came of them by token exchange."""
 
     sub: str
     client_id: str
@@ -196,6 +216,45 @@ class SpendCode(msgspec.Struct, frozen=True):
     """Spend a code. Conflict when it was spent already, or its grant has ended: one of many racing callers wins."""
 
     hash: bytes
+    at: int
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """Change nothing; Conflict when this grant has ended, or ends in the same moment.
+
+    For what comes of a grant by token exchange: all of its lineage lives, since who ends a grant ends what came of it.
+    """
+
+    gid: str
+
+
+class PollDevice(msgspec.Struct, frozen=True):
+    """A device has asked whether a person has answered; it may ask again after `interval` seconds."""
+
+    hash: bytes
+    at: int
+    interval: int
+
+
+class DecideDevice(msgspec.Struct, frozen=True):
+    """A person has answered a device: by this grant, or by a time at which it was denied. Conflict for a second one."""
+
+    hash: bytes
+    gid: str | None
+    denied_at: int | None
+
+
+class SpendDevice(msgspec.Struct, frozen=True):
+    """Spend an approved device code. Conflict when it was spent already, or its grant has ended: one caller wins."""
+
+    hash: bytes
+    at: int
+
+
+class UseApiKey(msgspec.Struct, frozen=True):
+    """Note that an API key was used."""
+
+    id: str
     at: int
 
 
@@ -355,6 +414,7 @@ Change = (
     | SetClientDisabled
     | SetClientSecret
     | ReplaceClient
+    | KeepClient
     | SetApiSecret
     | SetApiAlg
     | SetApiEncryption
@@ -362,6 +422,7 @@ Change = (
     | EndSession
     | EndSessionsOf
     | EndGrant
+    | BindGrant
     | EndGrantsOf
     | EndGrantsBetween
     | Reauthenticate
@@ -373,9 +434,14 @@ Change = (
     | TakePushed
     | UseInvitation
     | SpendCode
+    | PollDevice
+    | DecideDevice
+    | SpendDevice
+    | UseApiKey
     | Spend
     | Revoke
     | Unrevoked
+    | Alive
     | ActivateKey
     | RetireKey
     | ResealKey

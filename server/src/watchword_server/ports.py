@@ -20,9 +20,11 @@ from watchword_server.protocol.grants.authorization_code import Redeemable
 from watchword_server.protocol.grants.refresh_token import Found
 from watchword_server.protocol.values import (
     Api,
+    ApiKey,
     Client,
     Consent,
     DeploymentSecret,
+    DeviceRequest,
     EncryptedToken,
     Grant,
     Interaction,
@@ -164,12 +166,73 @@ class Grants(Protocol):
         """A user's grants that live, newest first."""
         ...
 
+    async def tree(self, gid: str, limit: int) -> Sequence[Grant]:
+        """A grant with all that came of it by token exchange, ended or not, the oldest first."""
+        ...
+
+    async def children(self, gid: str) -> int:
+        """How many that live came directly of it."""
+        ...
+
+    async def heads_of(self, client_id: str) -> Sequence[str]:
+        """The grants of a client, or for itself, that live and that others came of."""
+        ...
+
     async def parties(self, sid: str) -> Sequence[Party]:
         """Who got a grant in a session; nobody once it has ended."""
         ...
 
     async def parties_of(self, sub: str) -> Sequence[Party]:
         """Who got a grant in any session of a user that has not ended, by session."""
+        ...
+
+
+class WaitingDevice(msgspec.Struct, frozen=True):
+    """A device that waits, with all that its request leads to once a person has allowed it."""
+
+    request: DeviceRequest
+    grant: Grant | None
+    session: Session | None
+    user: User | None
+
+
+class Devices(Protocol):
+    """Devices that wait for a person, kept by the SHA-256 of their codes."""
+
+    async def find(self, hash: bytes) -> WaitingDevice | None:
+        """By the device's code: all of one moment."""
+        ...
+
+    async def named(self, user_hash: bytes) -> DeviceRequest | None:
+        """By the code that a person types."""
+        ...
+
+
+class HeldKey(msgspec.Struct, frozen=True):
+    """An API key with its grant, and the person that it acts for, if it is one."""
+
+    key: ApiKey
+    grant: Grant | None
+    user: User | None
+
+
+class CustomerKeys(Protocol):
+    """API keys of customers, kept by SHA-256."""
+
+    async def find(self, hash: bytes) -> HeldKey | None:
+        """A key and all that it leads to, of one moment."""
+        ...
+
+    async def named(self, id: str) -> ApiKey | None:
+        """By the part of it that may be shown."""
+        ...
+
+    async def of(self, client_id: str) -> Sequence[ApiKey]:
+        """A client's, newest first."""
+        ...
+
+    async def all(self, after: str, limit: int) -> Sequence[ApiKey]:
+        """A page in the order of ids, those beyond `after`."""
         ...
 
 
@@ -363,6 +426,18 @@ class KeyStore(Protocol):
         """The same key sealed under the newest master key; None when it is already, and opens. Raises KeyStoreError."""
         ...
 
+    def seal(self, secret: bytes, owner: str, beside: StoredKey | None) -> bytes:
+        """A secret that has to be read again, sealed for its owner alone. `beside` is as for `make`."""
+        ...
+
+    def unseal(self, sealed: bytes, owner: str) -> bytes:
+        """What was sealed for this owner. Raises KeyStoreError."""
+        ...
+
+    def reseal_secret(self, sealed: bytes, owner: str) -> bytes | None:
+        """As `reseal`, for what `seal` gave."""
+        ...
+
 
 class MasterKeySource(msgspec.Struct, frozen=True):
     """Where master keys come from. `ids` tell nothing of them; the newest, which seals, is the first."""
@@ -444,6 +519,8 @@ class Stores(msgspec.Struct, frozen=True):
     sessions: Sessions
     grants: Grants
     codes: Codes
+    devices: Devices
+    customer_keys: CustomerKeys
     consents: Consents
     requests: Requests
     invitations: Invitations

@@ -299,6 +299,7 @@ async def _granted(
         nonce=case.request.nonce,
         gid=grant.gid,
         expires_at=now + LIFETIME,
+        jkt=case.request.dpop_jkt,
     )
     actor, facts = f"user:{grant.sub}", {"client_id": grant.client_id, "scope": " ".join(grant.scope)}
     try:
@@ -336,7 +337,7 @@ def _grant(issuer: Issuer, case: Case, account: Account, allowed: tuple[str, ...
         now + issuer.terms.offline_lifetime if offline else session.expires_at,
         sid=None if offline else session.sid,
         made_in=session.sid,
-        authentication=told if OPENID in scope else None,
+        authentication=told,
     )
 
 

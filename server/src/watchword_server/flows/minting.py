@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -30,6 +30,7 @@ class Tokens(msgspec.Struct, frozen=True, gc=False):
     scope: str
     refresh_token: str | None = None
     id_token: str | None = None
+    token_type: Literal["Bearer", "DPoP"] = "Bearer"
 
 
 class Minted(NamedTuple):
@@ -46,8 +47,12 @@ class Standing(NamedTuple):
     ring: Ring
 
 
-def for_clients(issuer: Issuer, asked: Sequence[tuple[Standing, Decided]], now: int) -> list[Tokens]:
+def for_clients(
+    issuer: Issuer, asked: Sequence[tuple[Standing, Decided]], now: int, jkt: str | None = None
+) -> list[Tokens]:
     """Tokens of programs that act for themselves: `sub` is the `client_id` (RFC 9068 §2.2).
+
+    `jkt` is the thumbprint of the key that they are bound to.
 
     All claims, then all signatures: a signature leaves nothing else in the processor's caches, so that taking
     turns with it costs a fifth more.
@@ -64,12 +69,26 @@ def for_clients(issuer: Issuer, asked: Sequence[tuple[Standing, Decided]], now: 
             client_id=one.client_id,
             rev=on.head.rev,
             scope=one.scope,
+            cnf=bound_to(jkt),
         )
         for on, one in asked
     ]
     payloads = [payload(one) for one in claims]
     signed = [on.ring.signs(one.alg)(text) for (on, one), text in zip(asked, payloads, strict=True)]
-    return [Tokens(text, one.jti, until - now, one.scope) for text, one in zip(signed, claims, strict=True)]
+    kind = token_type(jkt)
+    return [
+        Tokens(text, one.jti, until - now, one.scope, token_type=kind) for text, one in zip(signed, claims, strict=True)
+    ]
+
+
+def bound_to(jkt: str | None) -> Mapping[str, str] | None:
+    """The claim that binds a token to a key (RFC 9449 §6.1)."""
+    return None if jkt is None else {"jkt": jkt}
+
+
+def token_type(jkt: str | None) -> Literal["Bearer", "DPoP"]:
+    """How a token is to be shown (RFC 9449 §5)."""
+    return "Bearer" if jkt is None else "DPoP"
 
 
 async def registered(issuer: Issuer, audience: str, head: Head) -> Api:
@@ -96,10 +115,15 @@ async def for_grant(
     roles: Sequence[str],
     now: int,
     refresh: str | None,
+    jkt: str | None = None,
 ) -> Minted:
-    """A token of a person by a client, who is named in it as the client knows them. It never outlives its grant."""
+    """A token of a person by a client, who is named in it as the client knows them. It never outlives its grant.
+
+    `jkt` is the thumbprint of the key that it is bound to.
+    """
     api = await registered(issuer, grant.audience, head)
     seal = await seal_of(issuer, api, now)
+    how = grant.authentication
     claims = AccessClaims(
         iss=issuer.terms.issuer,
         sub=await subject_for(issuer, client, grant.sub),
@@ -113,10 +137,18 @@ async def for_grant(
         sid=grant.sid,
         gid=grant.gid,
         roles=tuple(roles),
+        acr=None if how is None else how.acr,
+        auth_time=None if how is None else how.auth_time,
+        lineage=grant.lineage,
+        act=grant.act,
+        cnf=bound_to(jkt),
     )
     ring = await issuer.keyring.at(head, now)
     signed = await sign_abreast(ring.signs(chosen_alg(api, client)), payload(claims))
-    return sealed_up(issuer, seal, Tokens(signed, claims.jti, claims.exp - now, claims.scope, refresh), now)
+    tokens = Tokens(
+        signed, claims.jti, claims.exp - now, claims.scope, refresh_token=refresh, token_type=token_type(jkt)
+    )
+    return sealed_up(issuer, seal, tokens, now)
 
 
 def sealed_up(issuer: Issuer, seal: Seal | None, tokens: Tokens, now: int) -> Minted:

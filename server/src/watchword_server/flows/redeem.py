@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from watchword_server.changes import Add, EndGrant, SpendCode
+from watchword_server.changes import Add, BindGrant, Change, EndGrant, SpendCode
 from watchword_server.flows import minting
 from watchword_server.flows.id_tokens import id_token
 from watchword_server.flows.issuer import Caller, Issuer, audit, revoke
@@ -16,29 +16,32 @@ from watchword_server.people.values import User
 from watchword_server.ports import Conflict, Head
 from watchword_server.protocol.errors import CodeReplayed, InvalidGrant, InvalidRequest, InvalidTarget
 from watchword_server.protocol.grants import refresh_token
-from watchword_server.protocol.grants.authorization_code import Offer, Redeemable, must_live, redeem
+from watchword_server.protocol.grants.authorization_code import Code, Offer, Redeemable, must_live, redeem
 from watchword_server.protocol.refresh_token import kept, spelled
-from watchword_server.protocol.values import Client, Grant
+from watchword_server.protocol.targets import OPENID
+from watchword_server.protocol.values import PUBLIC, Client, Grant
 from watchword_server.revocation import deaths
 
 
 async def redeem_code(
-    issuer: Issuer, head: Head, client: Client, form: Mapping[str, str], caller: Caller, now: int
+    issuer: Issuer, head: Head, client: Client, form: Mapping[str, str], jkt: str | None, caller: Caller, now: int
 ) -> Tokens:
-    """The tokens for a code. `head` was read before `client`, and so before all that is read here.
+    """The tokens for a code, bound to the key that was proven, if one was (`jkt`).
+
+    `head` was read before `client`, and so before all that is read here.
 
     Exactly one of many racing callers gets them; and since others have come too, they die at once (§4.1.2).
     """
     if "code" not in form:
         raise InvalidRequest("code is missing")
     found = await issuer.stores.codes.redeemable(kept(form["code"]))
-    offer = Offer(form.get("redirect_uri"), form.get("code_verifier"))
+    offer = Offer(form.get("redirect_uri"), form.get("code_verifier"), jkt)
     try:
         code = redeem(found.code if found is not None else None, offer, client, now)
         grant, user = must_live(found, now)
         if form.get("resource") not in (None, grant.audience):
             raise InvalidTarget("code is for another API")
-        return await _tokens(issuer, head, client, grant, user, code.hash, code.nonce, caller, now)
+        return await _tokens(issuer, head, client, grant, user, code, jkt, caller, now)
     except CodeReplayed:
         await _end(issuer, head, found, client, caller, now)
         raise
@@ -50,22 +53,24 @@ async def _tokens(
     client: Client,
     grant: Grant,
     user: User,
-    hash: bytes,
-    nonce: str | None,
+    code: Code,
+    jkt: str | None,
     caller: Caller,
     now: int,
 ) -> Tokens:
     refreshes = refresh_token.GRANT_TYPE in client.grant_types
     raw = spelled(issuer.random(32)) if refreshes else None
-    minted = await minting.for_grant(issuer, head, client, grant, grant.scope, user.roles, now, raw)
+    minted = await minting.for_grant(issuer, head, client, grant, grant.scope, user.roles, now, raw, jkt)
     tokens = minted.tokens
-    if grant.authentication is not None:
-        told = await id_token(issuer, head, client, grant, user, access_token=tokens.access_token, nonce=nonce, now=now)
+    if OPENID in grant.scope:
+        access, nonce = tokens.access_token, code.nonce
+        told = await id_token(issuer, head, client, grant, user, access_token=access, nonce=nonce, now=now)
         tokens = msgspec.structs.replace(tokens, id_token=told)
     actor, jti = f"client:{client.client_id}", tokens.jti
     try:
         await issuer.stores.journal.save(
-            SpendCode(hash, now),
+            SpendCode(code.hash, now),
+            *bound(client, grant.gid, jkt),
             *([Add(new_token(issuer, raw, grant.gid, now))] if raw is not None else ()),
             *minted.changes,
             audit(caller, now, actor, "token.exchange", target=f"grant:{grant.gid}", jti=jti),
@@ -73,6 +78,11 @@ async def _tokens(
     except Conflict as error:
         raise CodeReplayed("code was used, or its grant ended, meanwhile") from error
     return tokens
+
+
+def bound(client: Client, gid: str, jkt: str | None) -> tuple[Change, ...]:
+    """A public client's refresh tokens are bound to the key of the first token (RFC 9449 §5): it has no other proof."""
+    return (BindGrant(gid, jkt),) if jkt is not None and client.kind == PUBLIC else ()
 
 
 async def _end(issuer: Issuer, head: Head, found: Redeemable | None, client: Client, caller: Caller, now: int) -> None:

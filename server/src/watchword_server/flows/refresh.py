@@ -26,51 +26,43 @@ class _Next(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...]
 
 
-async def refresh(
-    issuer: Issuer,
-    head: Head,
-    client: Client,
-    raw: str,
-    scope: str | None,
-    resource: str | None,
-    caller: Caller,
-    now: int,
-) -> Tokens:
+class Shown(msgspec.Struct, frozen=True):
+    """What a client presents; `jkt` is the thumbprint of the key that it has proven to have."""
+
+    token: str
+    scope: str | None = None
+    resource: str | None = None
+    jkt: str | None = None
+
+
+async def refresh(issuer: Issuer, head: Head, client: Client, shown: Shown, caller: Caller, now: int) -> Tokens:
     """Answer a refresh (RFC 6749 §6). A spent token that comes back kills its family (RFC 9700 §4.14.2).
 
     `head` was read before `client`, and so before all that is read here (docs/decisions/0003). Exactly one of many
     racing callers spends the token; the others then see a spent token and get the same successor, as any retry does.
     """
     try:
-        return await _once(issuer, head, client, raw, scope, resource, caller, now)
+        return await _once(issuer, head, client, shown, caller, now)
     except Conflict:
         pass
     try:
-        return await _once(issuer, head, client, raw, scope, resource, caller, now)
+        return await _once(issuer, head, client, shown, caller, now)
     except Conflict as error:
         raise InvalidGrant("grant ended while it was refreshed") from error
 
 
-async def _once(
-    issuer: Issuer,
-    head: Head,
-    client: Client,
-    raw: str,
-    scope: str | None,
-    resource: str | None,
-    caller: Caller,
-    now: int,
-) -> Tokens:
+async def _once(issuer: Issuer, head: Head, client: Client, shown: Shown, caller: Caller, now: int) -> Tokens:
+    raw = shown.token
     found = await issuer.stores.refresh_tokens.family(kept(raw))
     try:
-        step = redeem(found, client, now)
+        step = redeem(found, client, now, shown.jkt)
     except RefreshReused:
         await _kill_family(issuer, head, found.grant, client, caller, now)
         raise
     grant, user, token = _whole(found)
-    granted = narrowed(grant, scope, resource)
+    granted = narrowed(grant, shown.scope, shown.resource)
     following = _following(issuer, step, raw, token, now)
-    minted = await minting.for_grant(issuer, head, client, grant, granted, user.roles, now, following.token)
+    minted = await minting.for_grant(issuer, head, client, grant, granted, user.roles, now, following.token, shown.jkt)
     tokens = minted.tokens
     if grant.authentication is not None and OPENID in granted:
         told = await id_token(issuer, head, client, grant, user, access_token=tokens.access_token, nonce=None, now=now)

@@ -23,7 +23,7 @@ from watchword_server.protocol.errors import (
 )
 from watchword_server.protocol.refresh_token import spelled
 from watchword_server.protocol.targets import target
-from watchword_server.protocol.values import Client, Grant
+from watchword_server.protocol.values import Authentication, Client, Grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,17 @@ async def _open_session(
     session = Session(
         issuer.identifier(), user.sub, client.client_id, ("pwd",), now, expires_at, caller.address, caller.agent
     )
-    grant = Grant(issuer.identifier(), client.client_id, user.sub, audience, scope, now, expires_at, sid=session.sid)
+    grant = Grant(
+        issuer.identifier(),
+        client.client_id,
+        user.sub,
+        audience,
+        scope,
+        now,
+        expires_at,
+        sid=session.sid,
+        authentication=Authentication(sid=session.sid, auth_time=now, amr=session.amr),
+    )
     raw = spelled(issuer.random(32))
     minted = await minting.for_grant(issuer, head, client, grant, scope, user.roles, now, raw)
     await issuer.stores.journal.save(

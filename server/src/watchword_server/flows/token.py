@@ -13,7 +13,7 @@ from watchword_server.flows.encryption import seal_of
 from watchword_server.flows.issuer import Caller, Issuer
 from watchword_server.flows.minting import Standing, Tokens
 from watchword_server.flows.redeem import redeem_code
-from watchword_server.flows.refresh import refresh
+from watchword_server.flows.refresh import Shown, refresh
 from watchword_server.flows.repeats import Decided
 from watchword_server.ports import Head
 from watchword_server.protocol.client_authentication import authenticated, presented
@@ -24,13 +24,19 @@ from watchword_server.protocol.values import Client
 
 
 class TokenRequest(msgspec.Struct, frozen=True):
-    """A request as it came: the form, and the body that it was read from."""
+    """A request as it came: the form, and the body that it was read from.
+
+    `proofs` are the values of its DPoP headers (RFC 9449 §4.1); `jkt` is the thumbprint of the key that one of them has
+    proven.
+    """
 
     authorization: str | None
     form: Mapping[str, str]
     body: bytes
     caller: Caller
     now: int
+    proofs: tuple[str, ...] = ()
+    jkt: str | None = None
 
 
 Story = Callable[[Issuer, Head, Client, TokenRequest], Awaitable[Tokens]]
@@ -79,27 +85,26 @@ async def _client_credentials(issuer: Issuer, head: Head, client: Client, ask: T
     api = await minting.registered(issuer, audience, head)
     seal = await seal_of(issuer, api, ask.now)
     decided = Decided(client.client_id, audience, " ".join(scope), chosen_alg(api, client))
-    if seal is None:  # what is recalled is answered as it is signed
+    if seal is None and ask.jkt is None:  # what is recalled is answered as it is signed, and bound to no key
         sent = digest((ask.authorization or "").encode("latin-1"), ask.body)
         issuer.repeats.learn(sent, head.state, decided)
     on = Standing(head, await issuer.keyring.at(head, ask.now))
-    (tokens,) = minting.for_clients(issuer, [(on, decided)], ask.now)
+    (tokens,) = minting.for_clients(issuer, [(on, decided)], ask.now, ask.jkt)
     minted = minting.sealed_up(issuer, seal, tokens, ask.now)
     await issuer.stores.journal.save(*minted.changes, _issued(decided, minted.tokens, ask.caller, ask.now))
     return minted.tokens
 
 
 async def _authorization_code(issuer: Issuer, head: Head, client: Client, ask: TokenRequest) -> Tokens:
-    return await redeem_code(issuer, head, client, ask.form, ask.caller, ask.now)
+    return await redeem_code(issuer, head, client, ask.form, ask.jkt, ask.caller, ask.now)
 
 
 async def _refresh_token(issuer: Issuer, head: Head, client: Client, ask: TokenRequest) -> Tokens:
     form = ask.form
     if "refresh_token" not in form:
         raise InvalidRequest("refresh_token is missing")
-    return await refresh(
-        issuer, head, client, form["refresh_token"], form.get("scope"), form.get("resource"), ask.caller, ask.now
-    )
+    shown = Shown(form["refresh_token"], form.get("scope"), form.get("resource"), ask.jkt)
+    return await refresh(issuer, head, client, shown, ask.caller, ask.now)
 
 
 def _issued(decided: Decided, tokens: Tokens, caller: Caller, now: int) -> Audit:

@@ -34,6 +34,16 @@ class Api(msgspec.Struct, frozen=True):
     """What its tokens are signed with; None: what the client chose, or the deployment."""
     encryption: Encryption | None = None
     """How its tokens are encrypted; None: they are signed only."""
+    self_service: bool = False
+    """Whether clients that no operator registered may ask for its scopes."""
+
+
+class RetiringSecret(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A client's secret that was replaced and is good until `until` (seconds since 1970)."""
+
+    hash: bytes
+    until: int
+    sealed: bytes | None = None
 
 
 class ClientMetadata(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -42,6 +52,23 @@ class ClientMetadata(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     application_type: Literal["web", "native"] = "web"
     token_endpoint_auth_method: str | None = None
     """None: whichever of the two ways with its secret it likes."""
+    token_endpoint_auth_signing_alg: str | None = None
+    """None: any that its keys can verify."""
+    assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
+    """What its assertions must name: the issuer alone, or, for older clients, exactly the token endpoint."""
+    fapi2: bool = False
+    """Whether it keeps to the FAPI 2.0 Security Profile, and everything less is refused."""
+    dpop_bound_access_tokens: bool = False
+    """Whether it never gets a token without a proof of possession (RFC 9449 §5.2)."""
+    signs_tokens: bool = False
+    """Whether it may sign tokens of its own for its APIs, with a registered key."""
+    acts_for: tuple[str, ...] = ()
+    """The clients whose tokens it may exchange, beside its own; `*` is any."""
+    impersonates: bool = False
+    """Whether it may exchange a token for one that does not say who acts (RFC 8693 §1.1)."""
+    sealed_secret: bytes | None = None
+    """Its secret under the master key: for a client that signs with it."""
+    retiring_secret: RetiringSecret | None = None
     pkce: Literal["required", "optional"] = "required"
     """`optional` is for confidential clients that cannot do it."""
     post_logout_redirect_uris: tuple[str, ...] = ()
@@ -79,6 +106,8 @@ class ClientMetadata(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     software_version: str | None = None
     registered_itself: bool = False
     """Whether nobody but the client vouches for what it says."""
+    document_fresh_until: int | None = None
+    """For a client that is known by its metadata document: when that has to be fetched again (seconds since 1970)."""
     management_hash: bytes | None = None
     """The SHA-256 of its registration access token (RFC 7592 §3)."""
 
@@ -134,7 +163,13 @@ class Grant(msgspec.Struct, frozen=True):
     made_in: str | None = None
     """The session in which a person allowed it. An offline grant outlives it, and then has no `sid`."""
     authentication: Authentication | None = None
-    """For a grant of OpenID Connect."""
+    """How and when the person signed in who made it; None for what a program got for itself."""
+    jkt: str | None = None
+    """The thumbprint of the key that its refresh tokens are bound to (RFC 9449 §5)."""
+    act: Mapping[str, object] | None = None
+    """Who acts for the subject, and for whom in turn (RFC 8693 §4.1)."""
+    lineage: tuple[str, ...] = ()
+    """The grants that it came from by token exchange, nearest first: what cuts one of them cuts it."""
 
 
 class Consent(msgspec.Struct, frozen=True):
@@ -171,6 +206,44 @@ class PushedRequest(msgspec.Struct, frozen=True):
     client_id: str
     parameters: Mapping[str, str]
     expires_at: int
+
+
+class DeviceRequest(msgspec.Struct, frozen=True):
+    """A device that waits for a person elsewhere (RFC 8628), kept by the SHA-256 of its two codes.
+
+    `address` and `agent` are those of the device. Times are seconds since 1970, `interval` is seconds.
+    """
+
+    hash: bytes
+    user_hash: bytes
+    client_id: str
+    audience: str
+    scope: tuple[str, ...]
+    created_at: int
+    expires_at: int
+    interval: int
+    address: str
+    agent: str
+    polled_at: int | None = None
+    gid: str | None = None
+    """The grant, once a person has allowed it."""
+    denied_at: int | None = None
+    spent_at: int | None = None
+
+
+class ApiKey(msgspec.Struct, frozen=True):
+    """A key of a customer of an API, kept by SHA-256. What it may do, and for whom, is its grant's to say.
+
+    `id` is the part of it that may be shown. Times are seconds since 1970.
+    """
+
+    id: str
+    hash: bytes
+    gid: str
+    name: str
+    created_at: int
+    expires_at: int
+    last_used_at: int | None = None
 
 
 class DeploymentSecret(msgspec.Struct, frozen=True):

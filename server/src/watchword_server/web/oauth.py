@@ -74,7 +74,8 @@ def token_answer(tokens: Tokens, session_id: str | msgspec.UnsetType = msgspec.U
     """What a client gets to see of its tokens."""
     refresh_token = tokens.refresh_token or msgspec.UNSET
     id_token = tokens.id_token or msgspec.UNSET
-    return TokenAnswer(tokens.access_token, tokens.expires_in, tokens.scope, refresh_token, session_id, id_token)
+    kind = tokens.token_type
+    return TokenAnswer(tokens.access_token, tokens.expires_in, tokens.scope, refresh_token, session_id, id_token, kind)
 
 
 def endpoints(front: Front) -> Mapping[str, App]:

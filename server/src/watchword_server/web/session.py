@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from watchword_server.flows import session, sign_in
 from watchword_server.flows.minting import Tokens
-from watchword_server.flows.refresh import refresh
+from watchword_server.flows.refresh import Shown, refresh
 from watchword_server.flows.session import Open
 from watchword_server.flows.sign_in import SignedIn, SignIn
 from watchword_server.protocol.client_authentication import presented
@@ -86,7 +86,8 @@ async def _refresh(front: Front, request: Request) -> Answer:
     client = await sign_in.first_party(front.issuer, credentials, origin)
     raw = baked or asked.refresh_token or ""
     caller, now = request.scope["caller"], front.now()
-    tokens = await refresh(front.issuer, head, client, raw, asked.scope, asked.resource, caller, now)
+    shown = Shown(raw, asked.scope, asked.resource)
+    tokens = await refresh(front.issuer, head, client, shown, caller, now)
     if baked is None:
         return json_answer(token_answer(tokens))
     body = {"expires_in": tokens.expires_in, "scope": tokens.scope}

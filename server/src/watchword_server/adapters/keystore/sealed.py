@@ -2,6 +2,7 @@
 
 What is sealed is, in version 2: the version, the id of the master key, the nonce, the ciphertext with its tag. The tag
 also covers the version, that id, and the `kid`, `use` and `alg` of the key. Version 1 had no id; it still opens.
+The secrets of clients that sign with theirs are sealed in the same way, each for its client.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ VERSION: Final = b"\x02"
 VERSION_1: Final = b"\x01"
 HEAD: Final = len(VERSION) + ID
 """Bytes before the nonce."""
+KEY: Final = "watchword key"
+SECRET: Final = "watchword client secret"
+"""What is sealed: neither opens as the other."""
 NONCE: Final = 12
 """Bytes. Random: safe for billions of seals under one key, and a deployment makes hundreds."""
 
@@ -42,7 +46,7 @@ class SealedKeys:
         if beside is not None:
             self._plain(beside)
         key = SigningKey.generate(alg)
-        sealed = self._sealed(self.masters.newest(), key.pkcs8(), (key.kid, use, alg))
+        sealed = self._sealed(self.masters.newest(), key.pkcs8(), (KEY, key.kid, use, alg))
         return StoredKey(key.kid, use, alg, msgspec.json.encode(key.public_jwk()).decode(), sealed, now)
 
     def open(self, stored: StoredKey) -> SigningKey:
@@ -61,11 +65,32 @@ class SealedKeys:
         newest, pkcs8 = self.masters.newest(), self._plain(stored)
         if stored.sealed[:HEAD] == VERSION + newest.id:
             return None
-        return self._sealed(newest, pkcs8, (stored.kid, stored.use, stored.alg))
+        return self._sealed(newest, pkcs8, (KEY, stored.kid, stored.use, stored.alg))
 
-    def _sealed(self, master: MasterKey, pkcs8: bytes, names: tuple[str, str, str]) -> bytes:
+    def seal(self, secret: bytes, owner: str, beside: StoredKey | None) -> bytes:
+        """A secret sealed for its owner. Raises KeyStoreError, also where `beside` does not open."""
+        if beside is not None:
+            self._plain(beside)
+        return self._sealed(self.masters.newest(), secret, (SECRET, owner))
+
+    def unseal(self, sealed: bytes, owner: str) -> bytes:
+        """The secret. Raises KeyStoreError when no master key fits, or it is not this owner's."""
+        if sealed[: len(VERSION)] != VERSION:
+            raise KeyStoreError(f"the secret of {owner} was sealed by a newer version of Watchword: run that version")
+        master = self._named(sealed, f"the secret of {owner}")
+        secret = _decrypted(master.cipher(), sealed[HEAD:], _bound(sealed[:HEAD], (SECRET, owner)))
+        if secret is None:
+            raise KeyStoreError(f"what is stored as the secret of {owner} was altered: restore a backup")
+        return secret
+
+    def reseal_secret(self, sealed: bytes, owner: str) -> bytes | None:
+        """The same secret under the newest master key; None when it is already, and opens. Raises KeyStoreError."""
+        newest, secret = self.masters.newest(), self.unseal(sealed, owner)
+        return None if sealed[:HEAD] == VERSION + newest.id else self._sealed(newest, secret, (SECRET, owner))
+
+    def _sealed(self, master: MasterKey, plain: bytes, names: tuple[str, ...]) -> bytes:
         head, nonce = VERSION + master.id, self._random(NONCE)
-        return head + nonce + master.cipher().encrypt(nonce, pkcs8, _bound(head, names))
+        return head + nonce + master.cipher().encrypt(nonce, plain, _bound(head, names))
 
     def _plain(self, stored: StoredKey) -> bytes:
         """The private key as it was sealed."""
@@ -76,8 +101,9 @@ class SealedKeys:
         raise KeyStoreError(f"signing key {stored.kid} was sealed by a newer version of Watchword: run that version")
 
     def _plain_2(self, stored: StoredKey) -> bytes:
-        bound = _bound(stored.sealed[:HEAD], (stored.kid, stored.use, stored.alg))
-        pkcs8 = _decrypted(self._master(stored).cipher(), stored.sealed[HEAD:], bound)
+        bound = _bound(stored.sealed[:HEAD], (KEY, stored.kid, stored.use, stored.alg))
+        master = self._named(stored.sealed, f"signing key {stored.kid}")
+        pkcs8 = _decrypted(master.cipher(), stored.sealed[HEAD:], bound)
         if pkcs8 is None:
             raise KeyStoreError(f"what is stored as signing key {stored.kid} was altered: restore a backup")
         return pkcs8
@@ -91,15 +117,14 @@ class SealedKeys:
                     return pkcs8
         raise KeyStoreError(f"{self.masters.place} does not open signing key {stored.kid}: {_MEND}")
 
-    def _master(self, stored: StoredKey) -> MasterKey:
-        """The master key that a key was sealed under, as version 2 says."""
-        id = stored.sealed[len(VERSION) : HEAD]
+    def _named(self, sealed: bytes, what: str) -> MasterKey:
+        """The master key that something was sealed under, as version 2 says."""
+        id = sealed[len(VERSION) : HEAD]
         master = self.masters.named(id)
         if master is None:
             given = ", ".join(key.id.hex() for key in self.masters.known())
             raise KeyStoreError(
-                f"signing key {stored.kid} is sealed under the master key {id.hex()}, and {self.masters.place} gives"
-                f" {given}: {_MEND}"
+                f"{what} is sealed under the master key {id.hex()}, and {self.masters.place} gives {given}: {_MEND}"
             )
         return master
 
@@ -112,6 +137,6 @@ def _decrypted(cipher: AESGCM, sealed: bytes, bound: bytes) -> bytes | None:
         return None
 
 
-def _bound(head: bytes, names: tuple[str, str, str]) -> bytes:
+def _bound(head: bytes, names: tuple[str, ...]) -> bytes:
     """The associated data: a key that was sealed for one use never opens as another. One reading only."""
-    return head + msgspec.json.encode(("watchword key", *names))
+    return head + msgspec.json.encode(names)

@@ -32,11 +32,13 @@ from sqlalchemy.sql import ClauseElement
 from watchword_server.adapters.sql.queries import AUDIT
 from watchword_server.adapters.sql.records import Record
 from watchword_server.adapters.sql.schema import (
+    api_keys,
     apis,
     audit,
     clients,
     codes,
     consents,
+    device_requests,
     encrypted_tokens,
     grants,
     head,
@@ -59,9 +61,11 @@ from watchword_server.people.values import Session, User
 from watchword_server.protocol.grants.authorization_code import Code
 from watchword_server.protocol.values import (
     Api,
+    ApiKey,
     Client,
     Consent,
     DeploymentSecret,
+    DeviceRequest,
     EncryptedToken,
     Grant,
     Interaction,
@@ -79,6 +83,8 @@ LAPSED: Final = 60
 
 REPLAYED: Final = 24 * 3600
 """Seconds for which a code that has expired is remembered: who sends it once more ends what it was exchanged for."""
+
+_ABOVE: Final = grants.alias("above")
 
 PURGED_AT_ONCE: Final = 500
 """Rows of each table in one purge, so that it never holds the writer for long."""
@@ -98,6 +104,8 @@ TABLES: Final[dict[type[Record], Table]] = {
     PushedRequest: pushed_requests,
     Invitation: invitations,
     DeploymentSecret: secrets,
+    DeviceRequest: device_requests,
+    ApiKey: api_keys,
 }
 
 
@@ -114,6 +122,7 @@ def commands() -> Commands[ClauseElement]:
         replace_client=_change(
             clients.c.client_id, "name", "grant_types", "redirect_uris", "origins", "rotates", "metadata"
         ),
+        keep_client=_keep_client(),
         set_api_secret=_change(apis.c.audience, "secret_hash"),
         set_api_alg=_change(apis.c.audience, "access_token_alg"),
         set_api_encryption=_change(apis.c.audience, "encryption"),
@@ -123,7 +132,14 @@ def commands() -> Commands[ClauseElement]:
         end_sessions_of_user=_end(sessions.c.sub),
         end_grants_of_user=_end(grants.c.sub),
         end_grant=_end(grants.c.gid),
-        end_grants_of_client=_end(grants.c.client_id),
+        end_grants_of_client=(
+            update(grants)
+            .where(
+                grants.c.ended_at.is_(None),
+                or_(grants.c.client_id == bindparam("client_id"), grants.c.sub == bindparam("client_id")),
+            )
+            .values(ended_at=bindparam("at"))
+        ),
         end_grants_between=(
             update(grants)
             .where(
@@ -133,6 +149,15 @@ def commands() -> Commands[ClauseElement]:
             )
             .values(ended_at=bindparam("at"))
         ),
+        end_below=_end_below(grants.c.parent == bindparam("gid")),
+        end_below_client=_end_below(
+            _came_of(or_(_ABOVE.c.client_id == bindparam("client_id"), _ABOVE.c.sub == bindparam("client_id")))
+        ),
+        end_below_between=_end_below(
+            _came_of(and_(_ABOVE.c.sub == bindparam("by_sub"), _ABOVE.c.client_id == bindparam("to_client_id")))
+        ),
+        bind_grant=_change(grants.c.gid, "jkt"),
+        alive=select(grants.c.gid).where(grants.c.gid == bindparam("gid"), grants.c.ended_at.is_(None)),
         reauthenticate=(
             update(sessions)
             .where(sessions.c.sid == bindparam("of"), sessions.c.ended_at.is_(None))
@@ -161,6 +186,21 @@ def commands() -> Commands[ClauseElement]:
             .values(uses_left=invitations.c.uses_left - 1)
         ),
         spend_code=_spend_code(),
+        poll_device=(
+            update(device_requests)
+            .where(device_requests.c.hash == bindparam("of"))
+            .values(polled_at=bindparam("at"), interval=bindparam("seconds"))
+        ),
+        decide_device=_decide_device(),
+        spend_device=_spend_device(),
+        use_api_key=(
+            update(api_keys)
+            .where(
+                api_keys.c.id == bindparam("of"),
+                or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < bindparam("at")),
+            )
+            .values(last_used_at=bindparam("at"))
+        ),
         spend=_spend(),
         unrevoked=_unrevoked(),
         activate_key=_activate(),
@@ -249,6 +289,48 @@ def _spend_code() -> Update:
     )
 
 
+def _came_of(which: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether a grant is a child of one of these."""
+    return grants.c.parent.in_(select(_ABOVE.c.gid).where(which))
+
+
+def _end_below(first: ColumnElement[bool]) -> Update:
+    """End all that came by token exchange of some grants; `first` says which are their children."""
+    known = select(grants.c.gid).where(first).cte("below", recursive=True)
+    child = grants.alias("child")
+    below = known.union(select(child.c.gid).where(child.c.parent == known.c.gid))
+    alive = grants.c.ended_at.is_(None)
+    return update(grants).where(alive, grants.c.gid.in_(select(below.c.gid))).values(ended_at=bindparam("at"))
+
+
+def _keep_client() -> Upsert:
+    """What its metadata document says now; whether an operator has disabled it stays as it is."""
+    values: dict[str, BindParameter[Any]] = {column.name: bindparam(column.name) for column in clients.c}
+    put = Upsert(clients).values(values)
+    names = ("name", "grant_types", "access", "redirect_uris", "origins", "metadata")
+    return put.on_conflict_do_update(index_elements=[clients.c.client_id], set_={n: put.excluded[n] for n in names})
+
+
+def _decide_device() -> Update:
+    """One answer of a person: the first."""
+    waits = (device_requests.c.gid.is_(None), device_requests.c.denied_at.is_(None))
+    return (
+        update(device_requests)
+        .where(device_requests.c.hash == bindparam("of"), *waits)
+        .values(gid=bindparam("to_gid"), denied_at=bindparam("denied_at"))
+    )
+
+
+def _spend_device() -> Update:
+    """As for refresh tokens: the database decides the race."""
+    grant_lives = exists().where(grants.c.gid == device_requests.c.gid, grants.c.ended_at.is_(None))
+    return (
+        update(device_requests)
+        .where(device_requests.c.hash == bindparam("of"), device_requests.c.spent_at.is_(None), grant_lives)
+        .values(spent_at=bindparam("at"))
+    )
+
+
 def _remember() -> Upsert:
     """What was allowed last counts."""
     values: dict[str, BindParameter[Any]] = {column.name: bindparam(column.name) for column in consents.c}
@@ -320,6 +402,7 @@ def _purges() -> tuple[Delete, ...]:
     """What has expired by `now`; children before their parents."""
     now: BindParameter[int] = bindparam("now")
     childless = ~exists().where(refresh_tokens.c.gid == grants.c.gid)
+    keyless = ~exists().where(api_keys.c.gid == grants.c.gid)
     return (
         _purge(refresh_tokens.c.hash, refresh_tokens.c.expires_at < now),
         _purge(encrypted_tokens.c.hash, encrypted_tokens.c.expires_at < now),
@@ -327,7 +410,9 @@ def _purges() -> tuple[Delete, ...]:
         _purge(interactions.c.hash, interactions.c.expires_at < now),
         _purge(pushed_requests.c.hash, pushed_requests.c.expires_at < now),
         delete(invitations).where(invitations.c.expires_at < now),
-        _purge(grants.c.gid, grants.c.expires_at < now, childless),
+        _purge(device_requests.c.hash, device_requests.c.expires_at < now),
+        _purge(api_keys.c.id, api_keys.c.expires_at < now),
+        _purge(grants.c.gid, grants.c.expires_at < now, childless, keyless),
         _purge(sessions.c.sid, sessions.c.expires_at < now),
         _purge(revocations.c.seq, revocations.c.until < now),
         _purge(outbox.c.number, outbox.c.due_at.is_(None)),

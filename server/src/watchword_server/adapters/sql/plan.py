@@ -13,8 +13,11 @@ from watchword_server.changes import (
     ActivateKey,
     Add,
     Advance,
+    Alive,
     Audit,
+    BindGrant,
     Change,
+    DecideDevice,
     DropKey,
     EndGrant,
     EndGrantsBetween,
@@ -23,7 +26,9 @@ from watchword_server.changes import (
     EndSessionsOf,
     Finish,
     Forget,
+    KeepClient,
     MoveBrowser,
+    PollDevice,
     RaiseLifetime,
     Reauthenticate,
     Remember,
@@ -44,10 +49,12 @@ from watchword_server.changes import (
     SetUserDisabled,
     Spend,
     SpendCode,
+    SpendDevice,
     StoredKey,
     TakePushed,
     Unresealed,
     Unrevoked,
+    UseApiKey,
     UseInvitation,
 )
 from watchword_server.people.values import User
@@ -66,6 +73,7 @@ _CACHED_CHANGES: Final = frozenset(
         SetClientDisabled,
         SetClientSecret,
         ReplaceClient,
+        KeepClient,
         SetApiSecret,
         SetApiAlg,
         SetApiEncryption,
@@ -76,6 +84,7 @@ _CACHED_CHANGES: Final = frozenset(
     )
 )
 _CACHED_RECORDS: Final = frozenset((User, Client, Api, StoredKey))
+_GUARDS: Final = frozenset((Alive, Unrevoked))
 _DESTROYING: Final = frozenset((DropKey, ResealKey))
 
 
@@ -108,7 +117,7 @@ def plan(commands: Commands[Sql], changes: Iterable[Change]) -> Plan:
         else:
             steps += _steps(commands, change)
             touches = touches or _touches(change)
-            guards = guards or type(change) is Unrevoked
+            guards = guards or type(change) in _GUARDS
             destroys = destroys or _destroys(change)
     return Plan(steps, revokes, audit, touches, guards, destroys)
 
@@ -167,11 +176,27 @@ def _steps(c: Commands[Sql], change: Change) -> tuple[Step, ...]:
             return (c.end_sessions_of_user.step(sub=sub, at=at), c.end_grants_of_user.step(sub=sub, at=at))
         case EndGrant(gid, at, first):
             end = c.end_grant.must if first else c.end_grant.step
-            return (end(gid=gid, at=at),)
+            return (end(gid=gid, at=at), c.end_below.step(gid=gid, at=at))
         case EndGrantsOf(client_id, at):
-            return (c.end_grants_of_client.step(client_id=client_id, at=at),)
+            ends = (c.end_grants_of_client, c.end_below_client)
+            return tuple(end.step(client_id=client_id, at=at) for end in ends)
         case EndGrantsBetween(sub, client_id, at):
-            return (c.end_grants_between.step(by_sub=sub, to_client_id=client_id, at=at),)
+            ends = (c.end_grants_between, c.end_below_between)
+            return tuple(end.step(by_sub=sub, to_client_id=client_id, at=at) for end in ends)
+        case BindGrant(gid, jkt):
+            return (c.bind_grant.must(for_gid=gid, jkt=jkt),)
+        case Alive(gid):
+            return (c.alive.must(gid=gid),)
+        case PollDevice(hash, at, interval):
+            return (c.poll_device.step(of=hash, at=at, seconds=interval),)
+        case DecideDevice(hash, gid, denied_at):
+            return (c.decide_device.must(of=hash, to_gid=gid, denied_at=denied_at),)
+        case SpendDevice(hash, at):
+            return (c.spend_device.must(of=hash, at=at),)
+        case UseApiKey(id, at):
+            return (c.use_api_key.step(of=id, at=at),)
+        case KeepClient(client):
+            return (Step(c.keep_client.text, row(client), must=False),)
         case SetProfile(sub, name, profile):
             return (c.set_profile.must(for_sub=sub, name=name, profile=text(profile)),)
         case ReplaceClient(client):

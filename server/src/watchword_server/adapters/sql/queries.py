@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Column, ColumnElement, Select, bindparam, func, or_, select
+from sqlalchemy import BindParameter, Column, ColumnElement, Select, bindparam, exists, func, or_, select
 from sqlalchemy.sql import ClauseElement
 
 from watchword_server.adapters.sql.schema import (
+    api_keys,
     apis,
     audit,
     clients,
     codes,
     consents,
+    device_requests,
     encrypted_tokens,
     grants,
     head,
@@ -81,7 +83,16 @@ def queries() -> Queries[ClauseElement]:
         ),
         parties=_parties(sessions.c.sid == bindparam("sid")),
         parties_of=_parties(sessions.c.sub == bindparam("sub")),
+        grant_tree=_tree(),
+        children=select(func.count()).where(grants.c.parent == bindparam("gid"), grants.c.ended_at.is_(None)),
+        heads_of=_heads(),
         redeemable=_redeemable(),
+        waiting_device=_waiting_device(),
+        device_named=_one(device_requests.c.user_hash),
+        held_key=_held_key(),
+        api_key=_one(api_keys.c.id),
+        api_keys_of=_api_keys(grants.c.client_id == bindparam("client_id")),
+        api_keys=select(api_keys).where(api_keys.c.id > bindparam("after")).order_by(api_keys.c.id).limit(LIMIT),
         consent=select(consents).where(
             consents.c.sub == bindparam("sub"),
             consents.c.client_id == bindparam("client_id"),
@@ -148,6 +159,50 @@ def _redeemable() -> Select[*tuple[Any, ...]]:
     )
     whole = select(codes, grants, sessions, users).select_from(leads)
     return whole.where(codes.c.hash == bindparam("hash")).execution_options(**{IDENTITY: 0})
+
+
+def _waiting_device() -> Select[*tuple[Any, ...]]:
+    """All that a device that asks has to know, in one look."""
+    leads = (
+        device_requests.outerjoin(grants, grants.c.gid == device_requests.c.gid)
+        .outerjoin(sessions, sessions.c.sid == grants.c.made_in)
+        .outerjoin(users, users.c.sub == grants.c.sub)
+    )
+    whole = select(device_requests, grants, sessions, users).select_from(leads)
+    return whole.where(device_requests.c.hash == bindparam("hash")).execution_options(**{IDENTITY: 0})
+
+
+def _held_key() -> Select[*tuple[Any, ...]]:
+    """All that the exchange of an API key has to know, in one look."""
+    leads = (
+        api_keys.outerjoin(grants, grants.c.gid == api_keys.c.gid)
+        .outerjoin(sessions, sessions.c.sid == grants.c.made_in)
+        .outerjoin(users, users.c.sub == grants.c.sub)
+    )
+    whole = select(api_keys, grants, sessions, users).select_from(leads)
+    return whole.where(api_keys.c.hash == bindparam("hash")).execution_options(**{IDENTITY: 1})
+
+
+def _api_keys(which: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    held = api_keys.join(grants, grants.c.gid == api_keys.c.gid)
+    return select(api_keys).select_from(held).where(which).order_by(api_keys.c.created_at.desc(), api_keys.c.id)
+
+
+def _tree() -> Select[*tuple[Any, ...]]:
+    """A grant with all that came of it by token exchange, ended or not; the oldest first, so parents come first."""
+    known = select(grants.c.gid).where(grants.c.gid == bindparam("gid")).cte("below", recursive=True)
+    child = grants.alias("child")
+    below = known.union(select(child.c.gid).where(child.c.parent == known.c.gid))
+    held = select(grants).where(grants.c.gid.in_(select(below.c.gid)))
+    return held.order_by(grants.c.created_at, grants.c.gid).limit(LIMIT)
+
+
+def _heads() -> Select[*tuple[Any, ...]]:
+    """The grants of a client, or for itself, that live and that others came from."""
+    child = grants.alias("child")
+    others = exists().where(child.c.parent == grants.c.gid, child.c.ended_at.is_(None))
+    own = or_(grants.c.client_id == bindparam("client_id"), grants.c.sub == bindparam("client_id"))
+    return select(grants.c.gid).where(grants.c.ended_at.is_(None), own, others).order_by(grants.c.gid)
 
 
 def _page(column: Column[str]) -> Select[*tuple[Any, ...]]:

@@ -10,14 +10,16 @@ from watchword_server.adapters.sql import records
 from watchword_server.adapters.sql.statements import Queries, Row, Sql, Value
 from watchword_server.changes import Audit, StoredKey
 from watchword_server.people.values import Session, User
-from watchword_server.ports import Head, Party
+from watchword_server.ports import Head, HeldKey, Party, WaitingDevice
 from watchword_server.protocol.grants.authorization_code import Redeemable
 from watchword_server.protocol.grants.refresh_token import Found
 from watchword_server.protocol.values import (
     Api,
+    ApiKey,
     Client,
     Consent,
     DeploymentSecret,
+    DeviceRequest,
     EncryptedToken,
     Grant,
     Interaction,
@@ -214,6 +216,16 @@ class SqlGrants:
     async def of(self, sub: str, now: int) -> Sequence[Grant]:
         return await self._source.every(records.grant, self._queries.grants_of, sub=sub, now=now)
 
+    async def tree(self, gid: str, limit: int) -> Sequence[Grant]:
+        return await self._source.every(records.grant, self._queries.grant_tree, gid=gid, limit=limit)
+
+    async def children(self, gid: str) -> int:
+        (count,) = await self._source.every(records.number, self._queries.children, gid=gid)
+        return count
+
+    async def heads_of(self, client_id: str) -> Sequence[str]:
+        return await self._source.every(records.name, self._queries.heads_of, client_id=client_id)
+
     async def parties(self, sid: str) -> Sequence[Party]:
         return await self._source.every(records.party, self._queries.parties, sid=sid)
 
@@ -230,6 +242,40 @@ class SqlCodes:
 
     async def redeemable(self, hash: bytes) -> Redeemable | None:
         return await self._source.one(records.redeemable, self._queries.redeemable, hash=hash)
+
+
+class SqlDevices:
+    """Devices that wait for a person."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._queries = source.queries
+
+    async def find(self, hash: bytes) -> WaitingDevice | None:
+        return await self._source.one(records.waiting_device, self._queries.waiting_device, hash=hash)
+
+    async def named(self, user_hash: bytes) -> DeviceRequest | None:
+        return await self._source.one(records.device_request, self._queries.device_named, user_hash=user_hash)
+
+
+class SqlCustomerKeys:
+    """API keys of customers."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._queries = source.queries
+
+    async def find(self, hash: bytes) -> HeldKey | None:
+        return await self._source.one(records.held_key, self._queries.held_key, hash=hash)
+
+    async def named(self, id: str) -> ApiKey | None:
+        return await self._source.one(records.api_key, self._queries.api_key, id=id)
+
+    async def of(self, client_id: str) -> Sequence[ApiKey]:
+        return await self._source.every(records.api_key, self._queries.api_keys_of, client_id=client_id)
+
+    async def all(self, after: str, limit: int) -> Sequence[ApiKey]:
+        return await self._source.every(records.api_key, self._queries.api_keys, after=after, limit=limit)
 
 
 class SqlConsents:

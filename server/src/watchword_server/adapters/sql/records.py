@@ -12,16 +12,18 @@ from watchword.log import Entry
 from watchword_server.adapters.sql.statements import Row, Value
 from watchword_server.changes import Audit, StoredKey
 from watchword_server.people.values import Session, User
-from watchword_server.ports import Head, Lease, Parcel, Party
+from watchword_server.ports import Head, HeldKey, Lease, Parcel, Party, WaitingDevice
 from watchword_server.protocol.grants.authorization_code import Code, Redeemable
 from watchword_server.protocol.grants.refresh_token import Found
 from watchword_server.protocol.values import (
     Api,
+    ApiKey,
     Authentication,
     Client,
     ClientMetadata,
     Consent,
     DeploymentSecret,
+    DeviceRequest,
     EncryptedToken,
     Encryption,
     Grant,
@@ -46,6 +48,8 @@ Record = (
     | PushedRequest
     | Invitation
     | DeploymentSecret
+    | DeviceRequest
+    | ApiKey
 )
 """What is kept as a row of its own."""
 
@@ -76,6 +80,8 @@ RECORDS: Final = (
     PushedRequest,
     Invitation,
     DeploymentSecret,
+    DeviceRequest,
+    ApiKey,
 )
 
 _READ: Final = {kind: attrgetter(*kind.__struct_fields__) for kind in RECORDS}
@@ -162,16 +168,40 @@ def client(row: Row) -> Client:
 
 
 def api(row: Row) -> Api:
-    audience, name, scopes, client_id, secret_hash, created_at, alg, encryption = row
+    audience, name, scopes, client_id, secret_hash, created_at, alg, encryption, self_service = row
     encrypted = None if encryption is None else _encryption(encryption)
-    return Api(audience, name, _strings(scopes), client_id, secret_hash, created_at, alg, encrypted)
+    return Api(audience, name, _strings(scopes), client_id, secret_hash, created_at, alg, encrypted, bool(self_service))
 
 
 def grant(row: Row) -> Grant:
-    gid, client_id, sub, audience, scope, created_at, expires_at, sid, parent, ended_at, made_in, told = row
-    granted = _strings(scope)
-    how = None if told is None else _authentication(told)
-    return Grant(gid, client_id, sub, audience, granted, created_at, expires_at, sid, parent, ended_at, made_in, how)
+    gid, client_id, sub, audience, scope, created_at, expires_at, sid, parent, ended_at, made_in, told, *rest = row
+    jkt, acts, lineage = rest
+    return Grant(
+        gid=gid,
+        client_id=client_id,
+        sub=sub,
+        audience=audience,
+        scope=_strings(scope),
+        created_at=created_at,
+        expires_at=expires_at,
+        sid=sid,
+        parent=parent,
+        ended_at=ended_at,
+        made_in=made_in,
+        authentication=None if told is None else _authentication(told),
+        jkt=jkt,
+        act=None if acts is None else _profile(acts),
+        lineage=() if lineage == "[]" else _strings(lineage),
+    )
+
+
+def _of_grant(row: Row) -> tuple[Grant | None, Session | None, User | None]:
+    """A grant, its session and its person: their columns, one after the other, all NULL where one is not there."""
+    return (
+        grant(row[:15]) if row[0] is not None else None,
+        session(row[15:26]) if row[15] is not None else None,
+        user(row[26:]) if row[26] is not None else None,
+    )
 
 
 def party(row: Row) -> Party:
@@ -187,14 +217,12 @@ def family(row: Row) -> Found:
     return Found(
         RefreshToken(*row[:7]),
         RefreshToken(*row[7:14]) if row[7] is not None else None,
-        grant(row[14:26]) if row[14] is not None else None,
-        session(row[26:37]) if row[26] is not None else None,
-        user(row[37:]) if row[37] is not None else None,
+        *_of_grant(row[14:]),
     )
 
 
 def code(row: Row) -> Code:
-    hash, client_id, redirect_uri, code_challenge, nonce, gid, expires_at, spent_at = row
+    hash, client_id, redirect_uri, code_challenge, nonce, gid, expires_at, spent_at, jkt = row
     return Code(
         hash=hash,
         client_id=client_id,
@@ -204,17 +232,33 @@ def code(row: Row) -> Code:
         gid=gid,
         expires_at=expires_at,
         spent_at=spent_at,
+        jkt=jkt,
     )
 
 
 def redeemable(row: Row) -> Redeemable:
     """A code and what it leads to: their columns, one after the other, all NULL where it leads nowhere."""
-    return Redeemable(
-        code(row[:8]),
-        grant(row[8:20]) if row[8] is not None else None,
-        session(row[20:31]) if row[20] is not None else None,
-        user(row[31:]) if row[31] is not None else None,
-    )
+    return Redeemable(code(row[:9]), *_of_grant(row[9:]))
+
+
+def device_request(row: Row) -> DeviceRequest:
+    hash, user_hash, client_id, audience, scope, *rest = row
+    return DeviceRequest(hash, user_hash, client_id, audience, _strings(scope), *rest)
+
+
+def waiting_device(row: Row) -> WaitingDevice:
+    """A device and what it leads to, as with codes."""
+    return WaitingDevice(device_request(row[:14]), *_of_grant(row[14:]))
+
+
+def api_key(row: Row) -> ApiKey:
+    return ApiKey(*row)
+
+
+def held_key(row: Row) -> HeldKey:
+    """An API key and what it leads to, as with codes."""
+    held, _, person = _of_grant(row[7:])
+    return HeldKey(api_key(row[:7]), held, person)
 
 
 def consent(row: Row) -> Consent:
@@ -251,6 +295,11 @@ def audit(row: Row) -> Audit:
 
 def lease(row: Row) -> Lease:
     return Lease(*row)
+
+
+def name(row: Row) -> str:
+    found: str = row[0]
+    return found
 
 
 def number(row: Row) -> int:

@@ -53,12 +53,15 @@ def _text(
     return Column(name, _TEXT, *also, nullable=null, primary_key=key, unique=unique, server_default=default)
 
 
-def _number(name: str, *, null: bool = False, key: bool = False, counted: bool = False) -> Column[int]:
-    return Column(name, _NUMBER, nullable=null, primary_key=key, autoincrement=counted)
+def _number(
+    name: str, *, null: bool = False, key: bool = False, counted: bool = False, default: str | None = None
+) -> Column[int]:
+    """`default` as in `_text`."""
+    return Column(name, _NUMBER, nullable=null, primary_key=key, autoincrement=counted, server_default=default)
 
 
-def _bytes(name: str, *, null: bool = False, key: bool = False) -> Column[bytes]:
-    return Column(name, LargeBinary(), nullable=null, primary_key=key)
+def _bytes(name: str, *, null: bool = False, key: bool = False, unique: bool = False) -> Column[bytes]:
+    return Column(name, LargeBinary(), nullable=null, primary_key=key, unique=unique)
 
 
 head = _table(
@@ -122,6 +125,7 @@ apis = _table(
     _number("created_at"),
     _text("access_token_alg", null=True),
     _text("encryption", null=True),
+    _number("self_service", default="0"),
 )
 
 sessions = _table(
@@ -153,6 +157,9 @@ grants = _table(
     _number("ended_at", null=True),
     _text("made_in", null=True),
     _text("authentication", null=True),
+    _text("jkt", null=True),
+    _text("act", null=True),
+    _text("lineage", default="[]"),
 )
 
 codes = _table(
@@ -165,6 +172,7 @@ codes = _table(
     _text("gid"),
     _number("expires_at"),
     _number("spent_at", null=True),
+    _text("jkt", null=True),
 )
 
 consents = _table(
@@ -195,6 +203,36 @@ pushed_requests = _table(
     _text("parameters"),
     _number("expires_at"),
 )
+
+device_requests = _table(
+    "device_requests",
+    _bytes("hash", key=True),
+    _bytes("user_hash", unique=True),
+    _text("client_id"),
+    _text("audience"),
+    _text("scope"),
+    _number("created_at"),
+    _number("expires_at"),
+    _number("interval"),
+    _text("address"),
+    _text("agent"),
+    _number("polled_at", null=True),
+    _text("gid", null=True),
+    _number("denied_at", null=True),
+    _number("spent_at", null=True),
+)
+
+api_keys = _table(
+    "api_keys",
+    _text("id", key=True),
+    _bytes("hash", unique=True),
+    _text("gid", ForeignKey("grants.gid")),
+    _text("name"),
+    _number("created_at"),
+    _number("expires_at"),
+    _number("last_used_at", null=True),
+)
+"""Keys of the customers of an API; what each may do is in its grant."""
 
 invitations = _table(
     "invitations",
@@ -312,11 +350,18 @@ Index(None, codes.c.expires_at)
 Index(None, interactions.c.expires_at)
 Index(None, interactions.c.browser)
 Index(None, pushed_requests.c.expires_at)
+Index(None, device_requests.c.expires_at)
+Index(None, api_keys.c.gid)
+Index(None, api_keys.c.expires_at)
 Index(None, refresh_tokens.c.gid)
 Index(None, refresh_tokens.c.expires_at)
 Index(None, encrypted_tokens.c.expires_at)
 Index(None, outbox.c.due_at)
 Index(None, spent.c.expires_at)
+
+# Few grants have a parent.
+_child = grants.c.parent.is_not(None)
+Index(None, grants.c.parent, sqlite_where=_child, postgresql_where=_child)
 
 # What no two processes may do at once: appoint a key, or publish the one that waits for its turn.
 _in_use = keys.c.retired_at.is_(None)

@@ -74,7 +74,16 @@ class Queries(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unkn
     grants_of: S
     parties: S
     parties_of: S
+    grant_tree: S
+    children: S
+    heads_of: S
     redeemable: S
+    waiting_device: S
+    device_named: S
+    held_key: S
+    api_key: S
+    api_keys_of: S
+    api_keys: S
     consent: S
     consents_of: S
     interaction: S
@@ -105,6 +114,7 @@ class Commands(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unk
     set_client_disabled: S
     set_client_secret: S
     replace_client: S
+    keep_client: S
     set_api_secret: S
     set_api_alg: S
     set_api_encryption: S
@@ -116,6 +126,11 @@ class Commands(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unk
     end_grant: S
     end_grants_of_client: S
     end_grants_between: S
+    end_below: S
+    end_below_client: S
+    end_below_between: S
+    alive: S
+    bind_grant: S
     reauthenticate: S
     move_sessions: S
     move_interactions: S
@@ -126,6 +141,10 @@ class Commands(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unk
     take_pushed: S
     use_invitation: S
     spend_code: S
+    poll_device: S
+    decide_device: S
+    spend_device: S
+    use_api_key: S
     spend: S
     unrevoked: S
     activate_key: S

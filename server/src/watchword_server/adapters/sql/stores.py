@@ -34,6 +34,8 @@ def assembled(source: readers.Source, writer: Writer, commands: Commands[Sql]) -
         sessions=readers.SqlSessions(source),
         grants=readers.SqlGrants(source),
         codes=readers.SqlCodes(source),
+        devices=readers.SqlDevices(source),
+        customer_keys=readers.SqlCustomerKeys(source),
         consents=readers.SqlConsents(source),
         requests=readers.SqlRequests(source),
         invitations=readers.SqlInvitations(source),

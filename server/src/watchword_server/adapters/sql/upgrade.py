@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-REVISION: Final = "0006"
+REVISION: Final = "0007"
 """The migration that this code was written for."""
 
 REVISIONS: Final = "SELECT version_num FROM alembic_version"

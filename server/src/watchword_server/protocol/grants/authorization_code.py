@@ -30,6 +30,8 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
     """The grant that its tokens belong to, and that dies when the code comes back."""
     expires_at: int
     spent_at: int | None = None
+    jkt: str | None = None
+    """The thumbprint of the key that it is bound to (RFC 9449 §10)."""
 
 
 class Redeemable(msgspec.Struct, frozen=True):
@@ -46,6 +48,8 @@ class Offer(msgspec.Struct, frozen=True):
 
     redirect_uri: str | None
     code_verifier: str | None
+    jkt: str | None = None
+    """The thumbprint of the key that it has proven to have."""
 
 
 def redeem(code: Code | None, offer: Offer, client: Client, now: int) -> Code:
@@ -68,6 +72,8 @@ def redeem(code: Code | None, offer: Offer, client: Client, now: int) -> Code:
             raise InvalidGrant("code_verifier without a code_challenge")
     elif offer.code_verifier is None or not answers(offer.code_verifier, code.code_challenge):
         raise InvalidGrant("code_verifier does not answer the challenge")
+    if code.jkt is not None and code.jkt != offer.jkt:
+        raise InvalidGrant("code is bound to another key (RFC 9449 §10)")
     return code
 
 

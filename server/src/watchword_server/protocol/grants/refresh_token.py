@@ -33,8 +33,11 @@ class Found(msgspec.Struct, frozen=True):
     user: User | None
 
 
-def redeem(found: Found, client: Client, now: int) -> Step:
-    """Decide a refresh (RFC 6749 §6, RFC 9700 §4.14). Raises RefreshReused when the family must die."""
+def redeem(found: Found, client: Client, now: int, jkt: str | None = None) -> Step:
+    """Decide a refresh (RFC 6749 §6, RFC 9700 §4.14). Raises RefreshReused when the family must die.
+
+    `jkt` is the thumbprint of the key that the client has proven to have.
+    """
     token, grant = found.token, found.grant
     if GRANT_TYPE not in client.grant_types:
         raise UnauthorizedClient("client may not use refresh tokens")
@@ -42,6 +45,8 @@ def redeem(found: Found, client: Client, now: int) -> Step:
         raise InvalidGrant("unknown refresh token")
     if grant.client_id != client.client_id:
         raise InvalidGrant("refresh token belongs to another client")
+    if grant.jkt is not None and grant.jkt != jkt:  # RFC 9449 §5: who stole it has not got the key
+        raise InvalidGrant("refresh token is bound to another key")
     _must_live(found, grant, now)
     if token.spent_at is not None:
         _must_be_a_retry(token, found.successor, now)
