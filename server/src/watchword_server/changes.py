@@ -298,6 +298,13 @@ class SetApiAlg(msgspec.Struct, frozen=True):
     access_token_alg: str | None
 
 
+class SetSelfService(msgspec.Struct, frozen=True):
+    """Let clients that no operator registered ask for an API's scopes, or no longer."""
+
+    audience: str
+    self_service: bool
+
+
 class SetApiEncryption(msgspec.Struct, frozen=True):
     """Encrypt an API's tokens, or no longer (None)."""
 
@@ -417,6 +424,7 @@ Change = (
     | KeepClient
     | SetApiSecret
     | SetApiAlg
+    | SetSelfService
     | SetApiEncryption
     | SetClientAlg
     | EndSession

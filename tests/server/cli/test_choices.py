@@ -185,3 +185,13 @@ def test_a_pair_can_be_made_before_it_is_used(own: Site, tmp_path: Path):
     assert own.cli("api", "show", own.audience)["encryption"] == first["encryption"]
     later = own.cli("api", "set", own.audience, "--encryption-key", file(tmp_path, private.public_jwk()))
     assert later["encryption"]["jwk"] == private.public_jwk()
+
+
+def test_an_api_is_open_to_whom_nobody_registered_only_where_its_operator_says_so(site: Site):
+    """When it is registered, or later, and no longer."""
+    assert site.cli("api", "show", site.audience)["self_service"] is False
+    opened = site.cli("api", "add", "https://open.example", "--scope", "open:read", "--self-service")
+    assert opened["self_service"] is True
+    for flag, wanted in (("--no-self-service", False), ("--self-service", True)):
+        assert site.cli("api", "set", "https://open.example", flag)["self_service"] is wanted
+        assert site.cli("api", "show", "https://open.example")["self_service"] is wanted

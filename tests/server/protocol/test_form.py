@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from watchword_server.protocol.errors import InvalidRequest
+from watchword_server.protocol.errors import InvalidRequest, InvalidTarget
 from watchword_server.protocol.form import MAX_FIELDS, fields
 
 
@@ -39,3 +39,9 @@ def test_what_is_no_plain_form_is_refused(body):
     """A parameter sent twice, other encodings and floods end in invalid_request (RFC 6749 §3.2)."""
     with pytest.raises(InvalidRequest):
         fields(body)
+
+
+def test_a_token_is_for_one_api():
+    """Who names several is told what to do instead (RFC 8707 §2)."""
+    with pytest.raises(InvalidTarget, match="one after the other"):
+        fields(b"resource=https://a.example&resource=https://b.example")

@@ -52,7 +52,7 @@ BAD_FORMS = [
     ("unknown grant",       b"grant_type=password",                         400, "unsupported_grant_type"),
     ("twice",               f"{GRANT}&{GRANT}".encode(),                    400, "invalid_request"),
     ("scope twice",         f"{GRANT}&scope=a&scope=b".encode(),            400, "invalid_request"),
-    ("resource twice",      f"{GRANT}&resource=a&resource=b".encode(),      400, "invalid_request"),
+    ("resource twice",      f"{GRANT}&resource=a&resource=b".encode(),      400, "invalid_target"),
     ("not a form",          b"{}",                                          400, "invalid_request"),
     ("broken UTF-8",        f"{GRANT}&scope=%ff".encode(),                  400, "invalid_request"),
     ("not ASCII",           f"{GRANT}&scope=ü".encode(),                    400, "invalid_request"),

@@ -32,6 +32,13 @@ Which = Annotated[str, typer.Argument(metavar="AUDIENCE", help="The API's audien
 NewAudience = Annotated[str, typer.Argument(metavar="AUDIENCE", help="A URI that names it; best its URL.")]
 Scopes = Annotated[list[str] | None, typer.Option("--scope", metavar="SCOPE", help="May be repeated.")]
 
+SelfService = Annotated[
+    bool,
+    typer.Option(
+        "--self-service", help="Agents and apps that nobody registered by hand may ask people for its scopes too."
+    ),
+]
+
 COLUMNS = ("audience", "name", "scopes", "client_id", "created_at")
 SHOWN_ONCE = "The secret is shown this once. The API reads the revocation feed and introspects tokens with it."
 KEY_SHOWN_ONCE = "The private key is shown this once and kept nowhere: give it to the API's Verifier (decryption_jwks)."
@@ -62,11 +69,12 @@ async def add(
     encryption_key: KeyFile = None,
     jwks_uri: JwksUri = None,
     enc: Enc = None,
+    self_service: SelfService = False,
 ) -> Answer:
     """Register an API with its scopes, and make its credentials."""
     wanted = encryption(encryption_key, jwks_uri, enc, None)
     api, made = await clients.add_api(
-        desk.issuer, desk.by, audience, name or audience, tuple(scope or ()), desk.now, alg, wanted
+        desk.issuer, desk.by, audience, name or audience, tuple(scope or ()), desk.now, alg, wanted, self_service
     )
     return await told(desk, api, alg, {"client_secret": made}, SHOWN_ONCE)
 
@@ -80,17 +88,24 @@ async def set_(
     jwks_uri: JwksUri = None,
     no_encryption: NoEncryption = False,
     enc: Enc = None,
+    self_service: Annotated[
+        bool | None, typer.Option("--self-service/--no-self-service", help="As with `watchword api add`, or no longer.")
+    ] = None,
 ) -> Answer:
-    """Choose what the API's new tokens are signed with, and how they are encrypted. Older ones stay as they are."""
+    """Choose how the API's new tokens are signed and encrypted, and who may ask. Older ones stay as they are."""
     before = await clients.find_api(desk.issuer, audience)
     wanted = encryption(encryption_key, jwks_uri, enc, before.encryption)
     if (alg is not None and no_alg) or (wanted is not None and no_encryption):
         raise Usage("say what to choose, or to choose it no longer, not both")
-    if alg is None and wanted is None and not (no_alg or no_encryption):
-        raise Usage("say what to change: --alg, --no-alg, --encryption-key, --jwks-uri, --no-encryption or --enc")
+    if alg is None and wanted is None and self_service is None and not (no_alg or no_encryption):
+        raise Usage(
+            "say what to change: --alg, --no-alg, --encryption-key, --jwks-uri, --no-encryption, --enc,"
+            " --self-service or --no-self-service"
+        )
     choice = ApiChoice(
         access_token_alg=UNSET if alg is None and not no_alg else alg,
         encryption=UNSET if wanted is None and not no_encryption else wanted,
+        self_service=UNSET if self_service is None else self_service,
     )
     return await told(desk, await choices.set_api(desk.issuer, desk.by, audience, choice, desk.now), alg, {})
 
@@ -144,4 +159,5 @@ def record(api: Api) -> dict[str, Any]:
         "created_at": api.created_at,
         "access_token_alg": api.access_token_alg,
         "encryption": described(api.encryption),
+        "self_service": api.self_service,
     }

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from watchword.errors import InvalidKey
 from watchword.jose.jwe import DecryptionKey
-from watchword_server.changes import Change, SetApiAlg, SetApiEncryption, SetClientAlg
+from watchword_server.changes import Change, SetApiAlg, SetApiEncryption, SetClientAlg, SetSelfService
 from watchword_server.flows import clients, keys
 from watchword_server.flows.administration import Operator, Refused
 from watchword_server.flows.api_keys import NoEncryptionKey
@@ -26,6 +26,7 @@ class ApiChoice:
 
     access_token_alg: str | UnsetType | None = UNSET
     encryption: Encryption | UnsetType | None = UNSET
+    self_service: bool | UnsetType = UNSET
 
 
 async def set_api(issuer: Issuer, by: Operator, audience: str, choice: ApiChoice, now: int) -> Api:
@@ -39,7 +40,11 @@ async def set_api(issuer: Issuer, by: Operator, audience: str, choice: ApiChoice
     if not isinstance(choice.encryption, UnsetType):
         api = replace(api, encryption=clients.registrable(issuer, choice.encryption))
         changes.append(SetApiEncryption(api.audience, api.encryption))
-    detail = {"alg": api.access_token_alg or "", "encryption": _named(api.encryption)}
+    if not isinstance(choice.self_service, UnsetType):
+        api = replace(api, self_service=choice.self_service)
+        changes.append(SetSelfService(api.audience, api.self_service))
+    detail: dict[str, str | int] = {"alg": api.access_token_alg or "", "encryption": _named(api.encryption)}
+    detail["self_service"] = int(api.self_service)
     row = audit(by.caller, now, by.actor, "api.set", target=f"api:{api.audience}", **detail)
     await issuer.stores.journal.save(*changes, row)
     return api

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from watchword_server.protocol.errors import InvalidRequest
+from watchword_server.protocol.errors import InvalidRequest, InvalidTarget
 
 MAX_FIELDS = 32
 
@@ -28,6 +28,8 @@ def fields(body: bytes) -> Mapping[str, str]:
                 raise InvalidRequest("body is not a form")
             name = decoded(name)
             if name in found:
+                if name == "resource":  # RFC 8707 §2.2 lets a client name several
+                    raise InvalidTarget("a token is for one API: ask for one after the other")
                 raise InvalidRequest("a parameter appears twice")
             found[name] = decoded(value)
     except UnicodeError as error:

@@ -157,7 +157,8 @@ async def _exchange(http: httpx2.AsyncClient, wanted: Target, one: Address, limi
         if response.headers.get("content-encoding", "identity") != "identity":
             # What unpacks to a thousand times its size would pass every cap.
             raise FetchFailed(f"{wanted.shown} answered in an encoding that was not asked for")
-        return Fetched(await _read(response, wanted, limit), fresh_for(response.headers))
+        media_type = response.headers.get("content-type", "")
+        return Fetched(await _read(response, wanted, limit), fresh_for(response.headers), media_type)
 
 
 async def _bring(http: httpx2.AsyncClient, wanted: Target, one: Address, body: bytes) -> None:

@@ -125,6 +125,7 @@ def commands() -> Commands[ClauseElement]:
         keep_client=_keep_client(),
         set_api_secret=_change(apis.c.audience, "secret_hash"),
         set_api_alg=_change(apis.c.audience, "access_token_alg"),
+        set_self_service=_change(apis.c.audience, "self_service"),
         set_api_encryption=_change(apis.c.audience, "encryption"),
         set_client_alg=_change(clients.c.client_id, "access_token_alg"),
         end_session=_end(sessions.c.sid),

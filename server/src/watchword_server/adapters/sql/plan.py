@@ -46,6 +46,7 @@ from watchword_server.changes import (
     SetPassword,
     SetProfile,
     SetRoles,
+    SetSelfService,
     SetUserDisabled,
     Spend,
     SpendCode,
@@ -76,6 +77,7 @@ _CACHED_CHANGES: Final = frozenset(
         KeepClient,
         SetApiSecret,
         SetApiAlg,
+        SetSelfService,
         SetApiEncryption,
         SetClientAlg,
         ActivateKey,
@@ -215,6 +217,8 @@ def _steps(c: Commands[Sql], change: Change) -> tuple[Step, ...]:
             return (c.set_api_secret.must(for_audience=audience, secret_hash=secret_hash),)
         case SetApiAlg(audience, alg):
             return (c.set_api_alg.must(for_audience=audience, access_token_alg=alg),)
+        case SetSelfService(audience, self_service):
+            return (c.set_self_service.must(for_audience=audience, self_service=self_service),)
         case SetApiEncryption(audience, encryption):
             kept = None if encryption is None else text(encryption)
             return (c.set_api_encryption.must(for_audience=audience, encryption=kept),)

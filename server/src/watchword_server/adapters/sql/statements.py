@@ -117,6 +117,7 @@ class Commands(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unk
     keep_client: S
     set_api_secret: S
     set_api_alg: S
+    set_self_service: S
     set_api_encryption: S
     set_client_alg: S
     end_session: S
