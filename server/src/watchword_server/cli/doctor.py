@@ -9,18 +9,22 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 from urllib.parse import urlsplit
 
+import typer
+
 from watchword_server.cli.answers import Answer
-from watchword_server.cli.desk import Call
+from watchword_server.cli.desk import Call, operator
 from watchword_server.cli.failures import Code
 from watchword_server.cli.key import span
 from watchword_server.cli.listening import in_use
+from watchword_server.cli.replaying import replayed
 from watchword_server.cli.world import DatabaseReport
 from watchword_server.flows import keys, master_key
 from watchword_server.flows.key_life import USES, families, has_room
 from watchword_server.flows.master_key import Seals
+from watchword_server.flows.rehearsal import rehearse
 from watchword_server.ports import KeyStoreError, Unavailable
 from watchword_server.settings import LOOPBACK, SettingsError
 
@@ -54,9 +58,15 @@ class Answering:
     clock: float | None
 
 
-def doctor(call: Call) -> Answer:
+def doctor(
+    call: Call,
+    client: Annotated[
+        str | None,
+        typer.Option("--client", metavar="URL|ID", help="Instead: what this client will do, step by step."),
+    ] = None,
+) -> Answer:
     """Check settings, data folder, database, keys, clock and port. Exit code 1 when something must be mended."""
-    findings = asyncio.run(_all(call))
+    findings = asyncio.run(_all(call) if client is None else _of_client(call, client))
     rows = [asdict(finding) for finding in findings]
     failed = any(finding.state == "fail" for finding in findings)
     note = "Something must be mended." if failed else "Nothing must be mended."
@@ -75,6 +85,18 @@ async def _all(call: Call) -> list[Finding]:
     findings += [finding async for finding in _database(call, settings, sound)]
     findings += [finding async for finding in _redis(call, settings)]
     return [*findings, *_port(settings, answering), *_clock_of(answering)]
+
+
+async def _of_client(call: Call, client_id: str) -> list[Finding]:
+    """Raises SettingsError, and Unknown for a client that is none."""
+    settings = call.settings()
+    async with call.world.open(settings) as issuer:
+        now, caller = int(time.time()), operator().caller
+        steps = [step async for step in rehearse(issuer, client_id, caller, now)]
+        client = await issuer.stores.clients.find(client_id)
+    # With a document that lies anywhere, the issuer would have to fetch it once more: it was read here.
+    steps += await asyncio.to_thread(lambda: list(replayed(settings, client)))
+    return [Finding(step.state, step.step, step.message, step.mend) for step in steps]
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
