@@ -34,6 +34,11 @@ def person_tokens(key: jws.Signer, count: int) -> list[bytes]:
     return _signed(key, [replace(one, sid=name(), gid=name(), roles=("buyer",)) for one in claims])
 
 
+def bound_tokens(key: jws.Signer, jkt: str, count: int) -> list[bytes]:
+    """As `program_tokens`, bound to a key by its thumbprint (RFC 9449 §6.1)."""
+    return _signed(key, [replace(one, cnf={"jkt": jkt}) for one in program_claims(count)])
+
+
 def program_claims(count: int) -> list[AccessClaims]:
     """The claims of `program_tokens`."""
     client = name()

@@ -85,6 +85,10 @@ class Issuer:
         self.token_answer: tuple[int, dict[str, object]] | None = None
         self.token_delay = 0.0
         self.lifetime = 900
+        self.customers: dict[str, dict[str, object]] = {}
+        """API keys, and the claims of the tokens that they are traded for."""
+        self.documents: dict[str, dict[str, object]] = {}
+        """Clients that sign their own tokens, and what their documents say beside the usual."""
         self._changed = threading.Condition()
         self._cuts = 0
         self._stopped = threading.Event()
@@ -184,6 +188,7 @@ class Issuer:
             "watchword_revocations_endpoint": f"{self.url}/revocations",
             "watchword_revocations_stream_endpoint": f"{self.url}/revocations/stream",
             "watchword_revocations_jwks_uri": f"{self.url}/revocations/jwks.json",
+            "watchword_client_documents": f"{self.url}/clients",
             "watchword_access_token_max_lifetime": 3600,
             "watchword_heartbeat_interval": self.beat,
             "padding": self.padding,
@@ -254,8 +259,27 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
                 self.stream(query)
             elif path == "/echo":
                 self.echo()
+            elif path.startswith("/clients/") and self.known():
+                self.describe(path.split("/")[2])
             else:
                 self.json(404, {"error": "not_found"})
+
+        def describe(self, client_id: str) -> None:
+            issuer.counts["documents"] += 1
+            if client_id not in issuer.documents:
+                self.json(404, {"error": "not_found"})
+                return
+            usual = {"client_id": client_id, "scope": "orders:read", "rev": len(issuer.entries), "fresh_for": 300}
+            self.json(200, {**usual, **issuer.documents[client_id]})
+
+        def trade(self, key: str) -> None:
+            issuer.counts["traded"] += 1
+            claims = issuer.customers.get(key)
+            if claims is None:
+                self.json(400, {"error": "invalid_grant"})
+                return
+            text, lifetime = issuer.token(**claims), issuer.lifetime
+            self.json(200, {"access_token": text, "token_type": "Bearer", "expires_in": lifetime})
 
         def do_POST(self) -> None:
             path = urlsplit(self.path).path.removeprefix(issuer.path)
@@ -263,22 +287,26 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
             if path == "/revocations/ack":
                 self.take_acknowledgement(body)
                 return
-            issuer.last_form = {name: values[0] for name, values in parse_qs(body).items()}
+            form = issuer.last_form = {name: values[0] for name, values in parse_qs(body).items()}
             if self.refused(self.path):
                 return
             if path == "/introspect" and self.known():
                 self.json(200, {"active": issuer.last_form["token"] not in issuer.inactive})
             elif path == "/token":
-                self.give_token()
+                self.give_token(form)
             elif path == "/echo":
                 self.echo()
             else:
                 self.json(404, {"error": "not_found"})
 
-        def give_token(self) -> None:
+        def give_token(self, form: dict[str, str]) -> None:
             time.sleep(issuer.token_delay)  # a slow issuer, so that many callers meet
             if issuer.token_answer is not None:
                 self.json(*issuer.token_answer)
+                return
+            if form.get("grant_type") == "urn:watchword:api-key":
+                if self.known():
+                    self.trade(form["api_key"])
                 return
             text = f"token-{issuer.counts['/token']}"
             self.json(200, {"access_token": text, "token_type": "Bearer", "expires_in": issuer.lifetime})

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -15,7 +16,10 @@ import pytest
 from tests.sdk.honest_issuer import Clock, Issuer, eventually
 from watchword.client import ClientCredentials
 from watchword.client.grant import Answer, Ask, Grant, Granted, obtain
+from watchword.client.proving import Prover
+from watchword.dpop import ProofKey
 from watchword.errors import CannotDecide, Misconfigured, TokenRequestRefused
+from watchword.jose.b64 import unb64url
 
 SECRET = "p%ss:wörd +/&"
 
@@ -115,6 +119,72 @@ def test_a_refusal_or_nonsense_is_one_typed_error(given: Answer, code: str) -> N
         run(GRANT, given)
     assert caught.value.error == code
     assert len(str(caught.value)) < 400
+
+
+def proving() -> Prover:
+    return Prover(ProofKey.generate(), lambda: 1_800_000_000.0)
+
+
+def said_in(ask: Ask) -> dict[str, object]:
+    found: dict[str, object] = json.loads(unb64url(ask.headers["DPoP"].split(".")[1]))
+    return found
+
+
+def bound_to(prover: Prover, *answers: Answer) -> tuple[list[dict[str, object]], Granted]:
+    """The proofs that were shown, and what came of it."""
+    flow, shown, waiting = obtain(GRANT, prover), [], list(answers)
+    ask = next(flow)
+    while True:
+        shown.append(said_in(ask))
+        assert ask.headers["Authorization"].startswith("Basic ")
+        try:
+            ask = flow.send(waiting.pop(0))
+        except StopIteration as end:
+            assert not waiting
+            return shown, end.value
+
+
+BOUND = {**GOOD, "token_type": "DPoP"}
+
+
+def nonced(given: Answer, nonce: str) -> Answer:
+    return replace(given, nonce=nonce)
+
+
+def test_a_bound_token_is_asked_for_with_a_proof() -> None:
+    """RFC 9449 §5: for the token endpoint, without a token's hash."""
+    shown, granted = bound_to(proving(), answer(**BOUND))
+    assert [(one["htm"], one["htu"], "ath" in one, "nonce" in one) for one in shown] == [
+        ("POST", "https://i.example/token", False, False)
+    ]
+    assert granted == Granted("t", 60)
+
+
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_nonce_that_is_asked_for_is_brought_once(status: int) -> None:
+    """RFC 9449 §8: with another proof; the next request brings the newest at once."""
+    prover, refused = proving(), answer(status, error="use_dpop_nonce")
+    shown, granted = bound_to(prover, nonced(refused, "n-1"), nonced(answer(**BOUND), "n-2"))
+    assert [one.get("nonce") for one in shown] == [None, "n-1"]
+    assert shown[0]["jti"] != shown[1]["jti"]
+    assert granted == Granted("t", 60)
+    assert [one.get("nonce") for one in bound_to(prover, answer(**BOUND))[0]] == ["n-2"]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (answer(400, error="use_dpop_nonce"),),
+        (nonced(answer(400, error="use_dpop_nonce"), "n-1"), nonced(answer(400, error="use_dpop_nonce"), "n-2")),
+        (nonced(answer(400, error="invalid_dpop_proof"), "n-1"),),
+        (answer(**GOOD),),
+        (nonced(Answer(500, b""), "n-1"),),
+    ],
+)
+def test_what_is_not_bound_or_asks_for_ever_is_refused(answers: tuple[Answer, ...]) -> None:
+    """No nonce, another one each time, another error, or a bearer token where a bound one was due."""
+    with pytest.raises(TokenRequestRefused):
+        bound_to(proving(), *answers)
 
 
 def test_neither_secret_nor_token_is_in_a_repr() -> None:

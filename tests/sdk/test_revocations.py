@@ -121,6 +121,23 @@ def test_a_token_without_session_and_grant_has_none_that_could_die() -> None:
             assert with_entry(kind, name).kills(**bare) is None
 
 
+@pytest.mark.parametrize("kind", ["grant", "token"])
+@pytest.mark.parametrize("lineage", [("x",), ("a", "x"), ("x", "b"), ("a", "b", "x")])
+def test_with_what_is_named_dies_all_that_descends_from_it(kind: Kind, lineage: tuple[str, ...]) -> None:
+    """One entry, however many there are and however far down; what only stands beside it lives on."""
+    known = with_entry(kind, "x")
+    for rev in (0, 10**9):
+        assert known.kills(**{**TOKEN, "rev": rev, "lineage": lineage}) == kind
+    for other in ((), ("a",), ("xx", "X", "")):
+        assert known.kills(**{**TOKEN, "lineage": other}) is None
+
+
+@pytest.mark.parametrize("kind", ["session", "key", "subject", "client"])
+def test_of_lineage_only_grants_and_tokens_count(kind: Kind) -> None:
+    """A session that happens to be called like a grant is another thing."""
+    assert with_entry(kind, "x").kills(**{**TOKEN, "rev": 0, "lineage": ("x",)}) is None
+
+
 def test_of_two_entries_for_a_subject_the_later_decides() -> None:
     """In whatever order they come."""
     early, late = Entry(2, "subject", "the-subject", UNTIL), Entry(9, "subject", "the-subject", UNTIL)

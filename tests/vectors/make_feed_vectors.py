@@ -210,6 +210,9 @@ def runs() -> dict[str, object]:
                 token("token", rev=7, jti="mZ4nXQ3v0qJx8W2kT5rY1A"),
                 token("session", rev=7, sid="s-1"),
                 token("grant", rev=7, gid="g-1"),
+                token("grant", rev=7, gid="g-3", lineage=["g-2", "g-1"]),
+                token(None, rev=7, gid="g-3", lineage=["g-2", "s-1"]),
+                token("token", rev=7, gid="g-3", lineage=["g-2", "mZ4nXQ3v0qJx8W2kT5rY1A"]),
                 token("key", rev=7, kid="kid-1"),
                 token("issuer", rev=6),
             ],
@@ -222,6 +225,8 @@ def runs() -> dict[str, object]:
                 token(None, rev=3, sub="user-1"),
                 token("client", rev=3, client_id="web"),
                 token(None, rev=4, client_id="web"),
+                token("client", rev=3, client_id="agent", via=["other", "web"]),
+                token(None, rev=4, client_id="agent", via=["web"]),
             ],
         ),
         Run(

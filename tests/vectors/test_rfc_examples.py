@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from tests.vectors.doors import LIMIT, TYPES, alone
 from tests.vectors.outside import Json, Report, rfc_examples, say
+from watchword import dpop
+from watchword.dpop import ath
+from watchword.errors import InvalidProof
 from watchword.jose import jws
-from watchword.jose.b64 import unb64url
 from watchword.jose.jwk import public_key, shared_key, thumbprint
 from watchword_server.protocol.id_token import left_half
 from watchword_server.protocol.pkce import answers
 
 NOT_RUN: Mapping[str, str] = {
-    "dpop-ath": "nothing here checks a DPoP proof yet; its JWS and its key's thumbprint run as `dpop`",
     "hotp": "no one-time codes yet",
     "totp": "no one-time codes yet",
 }
@@ -39,12 +39,17 @@ def run_jws(case: Json) -> bool:
 
 
 def run_dpop(case: Json) -> bool:
-    """RFC 9449 §4.1: the proof's own key, which an access token names by its thumbprint."""
-    key = public_key(json.loads(unb64url(case["proof"].partition(".")[0]))["jwk"])
-    typ, payload = jws.verify(case["proof"], {"": key}, ("dpop+jwt",), LIMIT)
-    said = json.loads(payload)
-    told = (typ, said["htm"], said["htu"], said["iat"], key.thumbprint)
-    return told == ("dpop+jwt", case["htm"], case["htu"], case["now"], case["jkt"])
+    """RFC 9449 §4.1: the proof of this request and no other, by the key that an access token names (§6.1)."""
+    try:
+        found = dpop.verify(case["proof"], method=case["htm"], url=case["htu"], now=case["now"])
+    except InvalidProof:
+        return False
+    return bool(found.jkt == case["jkt"])
+
+
+def run_ath(case: Json) -> bool:
+    """RFC 9449 §7.1."""
+    return bool(ath(case["access_token"]) == case["ath"])
 
 
 def run_pkce(case: Json) -> bool:
@@ -61,6 +66,7 @@ RUNS = {
     "jwk-thumbprint": run_thumbprint,
     "jws": run_jws,
     "dpop": run_dpop,
+    "dpop-ath": run_ath,
     "pkce-s256": run_pkce,
     "at_hash": run_left_half,
     "c_hash": run_left_half,
@@ -81,7 +87,9 @@ def test_an_example_that_is_changed_does_not_come_out(vectors: Path) -> None:
     """The test above would notice."""
     by_kind = {case["kind"]: case for case in rfc_examples(vectors)}
     assert not run_thumbprint({**by_kind["jwk-thumbprint"], "expect": by_kind["dpop"]["jkt"]})
-    assert not run_dpop({**by_kind["dpop"], "jkt": by_kind["jwk-thumbprint"]["expect"]})
+    for change in ({"jkt": by_kind["jwk-thumbprint"]["expect"]}, {"htm": "GET"}, {"now": by_kind["dpop"]["now"] + 60}):
+        assert not run_dpop({**by_kind["dpop"], **change})
+    assert not run_ath({**by_kind["dpop-ath"], "access_token": "another"})
     assert not run_jws({**by_kind["jws"], "payload": "another"})
     assert not run_pkce({**by_kind["pkce-s256"], "verifier": by_kind["pkce-s256"]["challenge"]})
     assert not run_left_half({**by_kind["at_hash"], "alg": "ES512"})

@@ -12,11 +12,15 @@ WatchwordError
 │   ├── Expired
 │   ├── NotYetValid
 │   ├── BadLifetime         lives longer than its issuer ever allows
-│   ├── WrongConfirmation   bound to a key that was not shown (`cnf`)
+│   ├── WrongConfirmation   bound to a key that was not shown (`cnf`), or shown to be bound and is not
+│   ├── InvalidProof        401 invalid_dpop_proof
+│   ├── NonceRequired       401 use_dpop_nonce: the same once more, with the nonce that comes with it
+│   ├── UnknownApiKey       an API key that its issuer does not know, or no longer takes
 │   └── Revoked
 ├── MissingToken            401 without an error code (RFC 6750 §3.1)
 ├── InvalidRequest          400 invalid_request: two tokens, or one where none may be
 ├── InsufficientScope       403 insufficient_scope
+├── InsufficientAuthentication  401 insufficient_user_authentication: not well enough, or too long ago
 ├── UntrustedOrigin         403 access_denied: a cookie that came from a page which is not listed
 ├── CannotDecide            503: neither valid nor invalid can be said now
 │   └── Blind               the revocation feed is too old to decide by
@@ -87,7 +91,23 @@ class BadLifetime(InvalidToken):
 
 
 class WrongConfirmation(InvalidToken):
-    """Sender-constrained (`cnf`, RFC 7800), and the proof is missing or of another key."""
+    """Sender-constrained (`cnf`, RFC 7800), and the proof is missing or of another key; or a proof, and no `cnf`."""
+
+
+class InvalidProof(InvalidToken):
+    """A DPoP proof that does not hold for this request (RFC 9449 §4.3, §7.1)."""
+
+    code = "invalid_dpop_proof"
+
+
+class NonceRequired(InvalidToken):
+    """A DPoP proof that is good but for its nonce: the answer brings one (RFC 9449 §8, §9)."""
+
+    code = "use_dpop_nonce"
+
+
+class UnknownApiKey(InvalidToken):
+    """An API key that the issuer gives no token for: unknown, revoked, expired, or for another API."""
 
 
 class Revoked(InvalidToken):
@@ -117,6 +137,18 @@ class InsufficientScope(WatchwordError):
     def __init__(self, message: str, scopes: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.scopes = scopes
+
+
+class InsufficientAuthentication(WatchwordError):
+    """The token is good, and the person has to sign in better or again (RFC 9470 §3). `max_age` is in seconds."""
+
+    code = "insufficient_user_authentication"
+    status = 401
+
+    def __init__(self, message: str, acr_values: tuple[str, ...] = (), max_age: int | None = None) -> None:
+        super().__init__(message)
+        self.acr_values = acr_values
+        self.max_age = max_age
 
 
 class UntrustedOrigin(WatchwordError):

@@ -10,7 +10,9 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from watchword.documents import Documents
 from watchword.errors import CannotDecide
+from watchword.exchanging import Exchanging
 from watchword.feed import Feed
 from watchword.freshness import EVER, Clocks, Contact, Freshness, Progress, State
 from watchword.introspection import Introspection
@@ -20,7 +22,7 @@ from watchword.policy import Opener, Policy
 from watchword.revocations import RevocationSet
 from watchword.wire import loop as background
 from watchword.wire.acknowledgements import WITHIN, Acknowledgements, Standing
-from watchword.wire.exchange import Document, basic, body_of, client, document_of, told
+from watchword.wire.exchange import Document, Reply, basic, body_of, client, document_of, reply_of, told
 from watchword.wire.identity import Identity, identity
 from watchword.wire.metadata import Metadata, address_of, read
 
@@ -64,7 +66,7 @@ class Trust:
 class Following:
     """Follows one issuer on the background loop, from `start` to `stop`. What it learned survives a fork.
 
-    `revocations`, `progress`, `trust` and `introspection` may be read by any thread.
+    `revocations`, `progress`, `trust`, `introspection`, `exchanging` and `documents` may be read by any thread.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class Following:
         self.progress = Progress(stale_after)
         self.keys = KeySource(self._fetch_keys, clocks, self._trust_keys)
         self.introspection: Introspection | None = None
+        self.exchanging = Exchanging(self._trade, clocks, self.submit)
+        self.documents = Documents(self._fetch_document, clocks, self.submit)
         self.started = EVER
         """When following began in this process, on the monotonic clock; infinite before."""
         self._feed_keys = KeySource(self._fetch_feed_keys, clocks)
@@ -142,6 +146,8 @@ class Following:
         self._reset()
         self.keys.forked()
         self._feed_keys.forked()
+        self.exchanging.forked()
+        self.documents.forked()
         self.introspection = None
         self.started = EVER
         self.progress.shut()
@@ -281,6 +287,18 @@ class Following:
             raise CannotDecide("the issuer's metadata names no introspection endpoint")
         url = self._metadata.introspection_endpoint
         return await body_of(self._http, url, seconds=seconds, headers=self._headers, form=form)
+
+    async def _trade(self, form: dict[str, str], seconds: float) -> Reply:
+        if self._http is None or not self._metadata.token_endpoint:
+            raise CannotDecide("the issuer's metadata names no token endpoint")
+        url = self._metadata.token_endpoint
+        return await reply_of(self._http, url, seconds=seconds, headers=self._headers, form=form)
+
+    async def _fetch_document(self, client_id: str, seconds: float) -> Reply:
+        if self._http is None or not self._metadata.clients:
+            raise CannotDecide("the issuer's metadata names no place for the documents of clients")
+        url = f"{self._metadata.clients}/{client_id}/document"
+        return await reply_of(self._http, url, seconds=seconds, headers=self._headers)
 
     async def _watch(self) -> None:
         """Say how fresh we are whenever that changes, drop old keys, forget what nobody can use any more."""

@@ -1,22 +1,25 @@
 """What a verifier demands of an access token (RFC 9068), and the way from its claims to a Principal or a refusal.
 
 Two questions are asked of a token. `Opener.open` asks everything, once. `Opener.still` asks again at every
-cached hit what time and key rotation can change. Revocation and the feed's freshness are the verifier's to ask
-at both.
+cached hit what time and key rotation can change. Revocation, the feed's freshness and the proof of the key that
+a token is bound to are the verifier's to ask at both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
+from watchword.dpop import thumbprint_of
 from watchword.errors import (
     BadLifetime,
     Expired,
+    InsufficientAuthentication,
     InsufficientScope,
     Malformed,
     Misconfigured,
@@ -49,6 +52,7 @@ _LAST_SECOND: Final = 253_402_300_799  # of the year 9999: what lies beyond is n
 _Whole = Annotated[int, msgspec.Meta(ge=0, le=_LAST_SECOND)]
 _Fraction = Annotated[float, msgspec.Meta(ge=0, le=_LAST_SECOND)]
 _Date = _Whole | _Fraction  # RFC 7519 §2: a NumericDate may have a fraction
+_Lineage = Annotated[tuple[_Text, ...], msgspec.Meta(max_length=64)]
 
 
 class _Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -69,8 +73,13 @@ class _Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     sid: _Text = ""
     gid: _Text = ""
     roles: tuple[str, ...] = ()
-    nbf: _Date = 0
+    acr: _Text = ""
+    auth_time: _Date = 0
+    lineage: _Lineage = ()
+    via: _Lineage = ()
+    act: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     cnf: Any = msgspec.UNSET
+    nbf: _Date = 0
 
 
 _decode: Final = msgspec.json.Decoder(_Claims).decode
@@ -122,6 +131,22 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
     expires_at: float
     payload: bytes = b"{}"
     """The token's claims as they were signed."""
+    acr: str | None = None
+    """How well the person had to sign in (OpenID Connect Core §2); None where the token does not say."""
+    auth_time: float | None = None
+    """When the person last signed in."""
+    lineage: tuple[str, ...] = ()
+    """The ids of the grants that its own descends from, the nearest first."""
+    confirmation: str | None = None
+    """The thumbprint of the key that the token is bound to (RFC 9449 §6.1), and that a request has to prove."""
+    via: tuple[str, ...] = ()
+    """The clients through whose hands it came before its own, the last one first."""
+
+    @property
+    def actor(self) -> Mapping[str, Any] | None:
+        """Who acts for the subject, with those before it inside (`act`, RFC 8693 §4.1); None when nobody does."""
+        found: Mapping[str, Any] | None = self.claims.get("act")
+        return found
 
     @property
     def claims(self) -> Mapping[str, Any]:
@@ -137,6 +162,20 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
         """Raises InsufficientScope unless every one of these scopes was granted (RFC 6750 §3.1)."""
         if not self.scopes.issuperset(scopes):
             raise InsufficientScope("the token lacks a scope that is needed here", scopes)
+
+    def require_authentication(
+        self, *, now: float, acr: tuple[str, ...] = (), max_age: timedelta | None = None
+    ) -> None:
+        """Raises InsufficientAuthentication unless the person signed in well and lately enough (RFC 9470 §3).
+
+        `acr` are the values that will do, the best one first; `max_age` is the longest time since the sign-in; `now`
+        is in seconds since 1970. A token that does not say is not enough.
+        """
+        seconds = None if max_age is None else int(max_age.total_seconds())
+        if acr and self.acr not in acr:
+            raise InsufficientAuthentication("the person did not sign in well enough", acr, seconds)
+        if seconds is not None and (self.auth_time is None or now - self.auth_time > seconds):
+            raise InsufficientAuthentication("the person signed in too long ago", acr, seconds)
 
     def has_role(self, *roles: str) -> bool:
         """Whether the subject has every one of these roles (RFC 9068 §2.2.3.1)."""
@@ -168,6 +207,8 @@ class Verified(msgspec.Struct, gc=False):
     """At this second it no longer holds: `exp` plus leeway."""
     trusted: Trusted | None = None
     mark: object = None
+    document: object = None
+    """The document of the client that has signed it itself; None for what the issuer has signed."""
 
 
 class Opener:
@@ -196,11 +237,13 @@ class Opener:
         kept = {key.kid: known[key.kid] if known.get(key.kid) == key else key for key in keys.values()}
         self.trusted = Trusted(kept, {})
 
-    def open(self, token: str, now: float) -> Verified:
+    def open(self, token: str, now: float, *, bound: bool = False) -> Verified:
         """Verify a token completely, but for revocation. `now` is in seconds since 1970.
 
         The order is decryption, header (`typ`, key, `alg`, no extensions), signature, `iss`, `aud`, `exp`, `nbf`,
-        `iat`, lifetime, `cnf`. Raises a subclass of InvalidToken, and nothing else whatever the token.
+        `iat`, lifetime, `cnf`. A token that is bound to a key is refused, unless `bound`: whoever says so has yet to
+        ask for a proof by the key that `confirmation` names. Raises a subclass of InvalidToken, and nothing else
+        whatever the token.
         """
         if not isinstance(token, str):
             raise Malformed("not a token")
@@ -218,7 +261,7 @@ class Opener:
                 headers[header] = key
         else:
             key.verify(signed, unb64url(signature))
-        return _admit(unb64url(payload), key, self._policy, now)
+        return _admit(unb64url(payload), key, self._policy, now, bound)
 
     def still(self, verified: Verified, now: float) -> None:
         """Ask again what may have changed since `open`: that the key is trusted, and the time.
@@ -256,7 +299,7 @@ def _read(payload: bytes) -> _Claims:
     return found
 
 
-def _admit(payload: bytes, key: PublicKey, policy: Policy, now: float) -> Verified:
+def _admit(payload: bytes, key: PublicKey, policy: Policy, now: float, bound: bool) -> Verified:
     """Judge the claims of a token whose signature is good."""
     found = _read(payload)
     issued_at, expires_at = found.iat, found.exp
@@ -269,9 +312,19 @@ def _admit(payload: bytes, key: PublicKey, policy: Policy, now: float) -> Verifi
         _refuse_now(ends, now)
     if not 0 < expires_at - issued_at <= policy.max_lifetime:
         raise BadLifetime("lives longer than its issuer allows, or not at all")
-    if found.cnf is not msgspec.UNSET:
+    jkt = None if found.cnf is msgspec.UNSET else _thumbprint(found.cnf, bound)
+    plain = jkt is None and not found.lineage and not found.via
+    return Verified(_principal(found, key.kid, payload, policy, jkt), key, starts, ends, plain=plain)
+
+
+def _thumbprint(cnf: object, bound: bool) -> str:
+    """The one way in which a token may be bound; any other, or two, could not be held here (RFC 7800 §3.1)."""
+    if not bound:
         raise WrongConfirmation("bound to a key, of which no proof was given")
-    return Verified(_principal(found, key.kid, payload, policy), key, starts, ends)
+    jkt = thumbprint_of(cnf)
+    if jkt is None:
+        raise WrongConfirmation("bound to something else than one key by its thumbprint")
+    return jkt
 
 
 def _refuse_now(ends: float, now: float) -> NoReturn:
@@ -281,7 +334,7 @@ def _refuse_now(ends: float, now: float) -> NoReturn:
     raise NotYetValid("nbf or iat lies in the future")
 
 
-def _principal(found: _Claims, kid: str, payload: bytes, policy: Policy) -> Principal:
+def _principal(found: _Claims, kid: str, payload: bytes, policy: Policy, jkt: str | None) -> Principal:
     return Principal(
         found.sub,
         found.client_id,
@@ -297,6 +350,11 @@ def _principal(found: _Claims, kid: str, payload: bytes, policy: Policy) -> Prin
         found.iat,
         found.exp,
         payload,
+        found.acr or None,
+        found.auth_time or None,
+        found.lineage,
+        jkt,
+        found.via,
     )
 
 

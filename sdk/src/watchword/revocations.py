@@ -24,8 +24,8 @@ class RevocationSet:
 
     # fmt: off
     __slots__ = (
-        "_below", "_clients", "_due", "_grants", "_issuer", "_keys", "_rooms", "_sessions", "_subjects", "_times",
-        "_tokens", "_until", "head", "log", "mark", "seq", "time",
+        "_below", "_clients", "_due", "_grants", "_issuer", "_issuer_until", "_keys", "_rooms", "_sessions",
+        "_subjects", "_times", "_tokens", "_until", "head", "log", "mark", "seq", "time",
     )
     # fmt: on
 
@@ -39,7 +39,7 @@ class RevocationSet:
         """Another object as soon as there is a new entry: what was alive under the same one still is."""
         self._until: dict[Kind, dict[str, int]] = {kind: {} for kind in _NAMED}
         self._below: dict[Kind, dict[str, int]] = {"subject": {}, "client": {}}
-        self._issuer = 0
+        self._issuer = self._issuer_until = 0
         self._due: dict[Kind, dict[int, list[str]]] = {kind: {} for kind in _NAMED}
         """What ends in which second: a list each, since a tuple for every entry would take as much as the entry."""
         self._times: list[tuple[int, Kind]] = []
@@ -59,11 +59,13 @@ class RevocationSet:
         client_id: str,
         sid: str | None = None,
         gid: str | None = None,
+        lineage: tuple[str, ...] = (),
+        via: tuple[str, ...] = (),
     ) -> Kind | None:
         """The kind of the entry that kills such a token, or None while it may live.
 
-        Token, grant, session and key: dead by id. Subject, client and issuer: dead when `rev` is below the
-        entry's `seq`, so no clock decides.
+        Token, grant, session and key: dead by id, and with token or grant all that came of it. Subject, client (also
+        one through whose hands it came) and issuer: dead when `rev` is below the entry's `seq`, so no clock decides.
         """
         # Asked at every request. `in` comes first: it costs half of `get`, and a hit is rare. Then `get` and not
         # `[...]`: another thread may forget the entry in between.
@@ -79,7 +81,21 @@ class RevocationSet:
             return "subject"
         if client_id in self._clients and self._clients.get(client_id, 0) > rev:
             return "client"
+        if (lineage or via) and (kind := self._ends(lineage, via, rev)):
+            return kind
         return "issuer" if self._issuer > rev else None
+
+    def _ends(self, lineage: tuple[str, ...], via: tuple[str, ...], rev: int) -> Kind | None:
+        """The kind of the entry that kills what such a token came of."""
+        if not self._grants.keys().isdisjoint(lineage):
+            return "grant"
+        if not self._tokens.keys().isdisjoint(lineage):
+            return "token"
+        return "client" if any(self._clients.get(one, 0) > rev for one in via) else None
+
+    def remembered(self, kind: Kind, name: str) -> int:
+        """Until when (seconds) what kills this has to be known; 0 where nothing does."""
+        return self._issuer_until if kind == "issuer" else self._until[kind].get(name, 0)
 
     def apply(self, message: Message) -> None:
         """Take in a message that `log.unseal` has opened.
@@ -128,7 +144,7 @@ class RevocationSet:
         for entry in entries:  # a million of them at the start of an API: every lookup in here can be felt
             kind, name, until = entry.kind, entry.id, entry.until
             if kind == "issuer":
-                self._issuer = max(self._issuer, entry.seq)
+                self._issuer, self._issuer_until = max(self._issuer, entry.seq), max(self._issuer_until, until)
                 continue
             held, below, due = rooms[kind]
             if below is not None and entry.seq > below.get(name, 0):

@@ -11,6 +11,8 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
+from watchword.client_tokens import LONGEST_FRESH, ClientOpener, DocumentDue
+from watchword.errands import Errand, open_own, trade
 from watchword.errors import (
     BadLifetime,
     Blind,
@@ -20,17 +22,21 @@ from watchword.errors import (
     Misconfigured,
     Revoked,
     UnknownKey,
+    WrongConfirmation,
 )
+from watchword.exchanging import is_api_key
 from watchword.following import Following, Trust
 from watchword.freshness import Clocks, Contact, Freshness, offline
-from watchword.introspection import WITHIN
+from watchword.introspection import REMEMBER, WITHIN
 from watchword.jose.jwk import key_set
-from watchword.policy import Policy, Principal, Verified
+from watchword.policy import Opener, Policy, Principal, Verified
+from watchword.replay import Proofs
 from watchword.revocations import RevocationSet
 from watchword.wire.identity import checked_name
 from watchword.wire.metadata import checked_issuer
 
 if TYPE_CHECKING:
+    from watchword.dpop import Presented
     from watchword.jose.encryption_keys import DecryptionKey
     from watchword.log import Kind
 
@@ -45,8 +51,6 @@ LONGEST_IGNORANCE: Final = timedelta(days=1)
 GENERATION: Final = 10_000
 """Tokens in each of the cache's two generations."""
 
-Errand = tuple[Coroutine[Any, Any, Any], float]
-"""Something to do on the background loop, and the seconds for which its result is worth waiting."""
 Decision = Generator[Errand, Any, Principal]
 """A verification as a flow: it yields errands, is sent their results (None when there was none in time)."""
 
@@ -62,7 +66,11 @@ class Verifier:
     Younger than `stale_after`, the revocation feed decides. After that the issuer is asked, and from
     `refuse_after` on CannotDecide is raised. Nothing is started before the first verify or `with`; after a fork
     the child goes on with what was known and follows by itself. `name` is what operators of the issuer call this
-    process when they wait for a revocation to arrive; without one it is host and process number. Raises Misconfigured.
+    process when they wait for a revocation to arrive; without one it is host and process number. `proofs` says how
+    proofs of possession are judged, and where used ones are remembered.
+
+    With `credentials`, API keys of customers are taken like tokens. With `client_tokens`, so are tokens that clients
+    sign themselves, those whom the issuer lets. Raises Misconfigured.
     """
 
     def __init__(
@@ -78,17 +86,24 @@ class Verifier:
         refuse_after: timedelta = timedelta(seconds=60),
         name: str | None = None,
         clocks: Clocks | None = None,
+        proofs: Proofs | None = None,
+        client_tokens: bool = False,
     ) -> None:
+        if client_tokens and credentials is None:
+            raise Misconfigured("client_tokens needs credentials: the issuer tells only APIs what clients sign with")
         self.issuer = checked_issuer(issuer)
         self.audience = audience
         self._clocks = clocks or Clocks(time.monotonic, time.time)
         self._monotonic, self._wall = self._clocks.monotonic, self._clocks.wall
         self._young: dict[str, Verified] = {}
         self._old: dict[str, Verified] = {}
+        self.proofs = proofs or Proofs()
+        """What it asks of proofs of possession."""
         self._may_ask = credentials is not None
         policy = Policy(issuer, audience, int(leeway.total_seconds()))
         decryption = _decryption_keys(decryption_jwks)
         self._following: Following | None = None
+        self._own: ClientOpener | None = None
         if jwks is not None:
             if credentials is not None:
                 raise Misconfigured("give jwks (offline, on fixed keys) or credentials (online), not both")
@@ -111,39 +126,38 @@ class Verifier:
             checked_name(name),
         )
         self._following = following
+        self._own = ClientOpener(policy, following.documents.find) if client_tokens else None
         self._trust, self._revocations, self._progress = following.trust, following.revocations, following.progress
         # One that is dropped without being closed must not be followed for ever.
         weakref.finalize(self, following.stop).atexit = False
 
-    async def verify(self, token: str) -> Principal:
-        """The principal that a token speaks for. Raises InvalidToken or CannotDecide; never blocks the loop."""
-        principal = self._at_once(token)
-        if principal is not None:
-            return principal
-        flow = self._decide(token)
-        result: object = None
-        try:
-            while True:
-                work, seconds = flow.send(result)
-                result = await self._run(work, seconds)
-        except StopIteration as end:
-            found: Principal = end.value
-            return found
+    async def verify(self, token: str, proof: Presented | None = None) -> Principal:
+        """The principal that a token speaks for. Raises InvalidToken or CannotDecide; never blocks the loop.
 
-    def verify_sync(self, token: str) -> Principal:
+        A token that is bound to a key (RFC 9449) needs the `proof` that came with it, and is asked for another one
+        every time; a token that is not bound must come without.
+        """
+        if proof is None:
+            principal = self._at_once(token)
+            return principal if principal is not None else await self._drive(self._decide(token, bound=False))
+        principal = await self._drive(self._decide(token, bound=True))
+        now = self._wall()
+        await self.proofs.spend(self.proofs.shown(token, _bound(principal), proof, now), now)
+        return principal
+
+    def verify_sync(self, token: str, proof: Presented | None = None) -> Principal:
         """As `verify`, from any thread; may block for as long as the first keys and the log take to come."""
-        principal = self._at_once(token)
-        if principal is not None:
-            return principal
-        flow = self._decide(token)
-        result: object = None
-        try:
-            while True:
-                work, seconds = flow.send(result)
-                result = self._run_sync(work, seconds)
-        except StopIteration as end:
-            found: Principal = end.value
-            return found
+        if proof is None:
+            principal = self._at_once(token)
+            return principal if principal is not None else self._drive_sync(self._decide(token, bound=False))
+        principal = self._drive_sync(self._decide(token, bound=True))
+        now = self._wall()
+        self.proofs.spend_sync(self.proofs.shown(token, _bound(principal), proof, now), now)
+        return principal
+
+    def still(self, principal: Principal) -> None:
+        """Ask again about who was let in before, as for a stream that goes on. Raises Revoked, as far as is known now."""
+        self._must_live(principal)
 
     @property
     def freshness(self) -> Freshness:
@@ -214,36 +228,89 @@ class Verifier:
         try:
             verified = young or self._old.get(token)
             if verified is not None:
-                opener.still(verified, now)
+                if verified.plain:
+                    opener.still(verified, now)
+                else:
+                    self._still(opener, verified, now)
+                    _must_be_free(verified)
         except InvalidToken:
             return None
         if verified is None:
+            if self._may_ask and is_api_key(token):
+                return self._traded(token)
             try:
-                verified = opener.open(token, now)
+                verified = self._own_at_once(token, now) or opener.open(token, now)
+            except DocumentDue:
+                return None
             except (UnknownKey, BadLifetime):
                 if self._following is None or self._following.keys.is_final(KEYS_WITHIN):
                     raise  # nothing can be learned now, so nothing is looked at twice
                 return None
-        if self._killed(verified.principal):
+        if self._killed(verified):
             return None
         verified.trusted, verified.mark = trusted, mark
         if young is None:
             self._remember(token, verified)
         return verified.principal
 
-    def _killed(self, one: Principal) -> Kind | None:
-        return self._revocations.kills(one.token_id, one.key_id, one.rev, one.subject, one.client_id, one.sid, one.gid)
+    def _own_at_once(self, token: str, now: float) -> Verified | None:
+        """A token that a client has signed; None where it is none of these. Raises DocumentDue."""
+        own = self._own
+        return own.open(token, now) if own is not None and own.recognizes(token) else None
 
-    def _decide(self, token: str) -> Decision:
+    def _traded(self, key: str) -> Principal | None:
+        """The principal of an API key whose token is at hand. Raises UnknownApiKey where it was just refused."""
+        token = self._following.exchanging.held(key) if self._following else None
+        try:
+            return None if token is None else self._at_once(token)
+        except InvalidToken:
+            return None  # of the token, not of the key: there may be another one
+
+    def _still(self, opener: Opener, verified: Verified, now: float) -> None:
+        """Ask whoever has opened it."""
+        (self._own if verified.document is not None and self._own is not None else opener).still(verified, now)
+
+    def _killed(self, verified: Verified) -> Kind | None:
+        one, kills = verified.principal, self._revocations.kills
+        if verified.plain:
+            return kills(one.token_id, one.key_id, one.rev, one.subject, one.client_id, one.sid, one.gid)
+        return kills(
+            one.token_id, one.key_id, one.rev, one.subject, one.client_id, one.sid, one.gid, one.lineage, one.via
+        )
+
+    async def _drive(self, flow: Decision) -> Principal:
+        result: object = None
+        try:
+            while True:
+                work, seconds = flow.send(result)
+                result = await self._run(work, seconds)
+        except StopIteration as end:
+            found: Principal = end.value
+            return found
+
+    def _drive_sync(self, flow: Decision) -> Principal:
+        result: object = None
+        try:
+            while True:
+                work, seconds = flow.send(result)
+                result = self._run_sync(work, seconds)
+        except StopIteration as end:
+            found: Principal = end.value
+            return found
+
+    def _decide(self, token: str, bound: bool) -> Decision:
+        """Everything but the proof. What is `bound` is never stamped, so that `_at_once` cannot take it for free."""
         following = self._following
         if following is None:
-            verified = self._trust.opener.open(token, self._wall())
+            verified = self._held(token, bound) or self._trust.opener.open(token, self._wall(), bound=bound)
         else:
             yield from self._must_be_ready(following)
-            verified = yield from self._open(token, following)
+            if self._may_ask and is_api_key(token):
+                token = yield from trade(token, following.exchanging, self._is_good)
+            verified = yield from self._open(token, bound, following)
             # What is known to be dead is dead, however old the feed: a 401, not a 503.
             self._must_live(verified.principal)
-            yield from self._must_be_sure(token, following)
+            yield from self._must_be_sure(token, verified, following)
         self._must_live(verified.principal)
         self._remember(token, verified)
         return verified.principal
@@ -256,27 +323,34 @@ class Verifier:
         if not following.is_ready():
             raise CannotDecide(f"cannot follow {self.issuer}: {following.trouble()}")
 
-    def _open(self, token: str, following: Following) -> Generator[Errand, Any, Verified]:
-        held = self._held(token)
+    def _open(self, token: str, bound: bool, following: Following) -> Generator[Errand, Any, Verified]:
+        held, own = self._held(token, bound), self._own
+        if own is not None and own.recognizes(token):
+            young = REMEMBER if following.freshness().state == "stale" else LONGEST_FRESH
+            return (yield from open_own(token, held, own, following.documents, self._killed, self._wall, young))
         if held is not None:
             return held
         try:
-            return self._trust.opener.open(token, self._wall())
+            return self._trust.opener.open(token, self._wall(), bound=bound)
         except (UnknownKey, BadLifetime):
             # The issuer may have made a new key, or allowed a longer life: look, at most once per cool-down.
             if following.keys.is_final(KEYS_WITHIN):
                 raise
         yield following.keys.look_again(), following.keys.patience(KEYS_WITHIN)
         try:
-            return self._trust.opener.open(token, self._wall())
+            return self._trust.opener.open(token, self._wall(), bound=bound)
         except UnknownKey as error:
             if following.keys.is_current():
                 raise
             raise CannotDecide(f"a key that is not known, and no news of keys: {following.trouble()}") from error
 
-    def _must_be_sure(self, token: str, following: Following) -> Generator[Errand, Any, None]:
-        """Raise unless the feed is fresh, or the issuer says active, or says nothing and the feed is not too old."""
-        if following.freshness().state == "stale" and self._may_ask and (desk := following.introspection):
+    def _must_be_sure(self, token: str, verified: Verified, following: Following) -> Generator[Errand, Any, None]:
+        """Raise unless the feed is fresh, or the issuer says active, or says nothing and the feed is not too old.
+
+        Of what a client has signed the issuer knows nothing; then its document was asked for.
+        """
+        is_ours = verified.document is None and self._may_ask
+        if is_ours and following.freshness().state == "stale" and (desk := following.introspection):
             active = desk.remembered(token)
             if active is None and desk.may_ask():
                 active = yield desk.ask(token), WITHIN + 0.5
@@ -293,15 +367,25 @@ class Verifier:
         if kind is not None:
             raise Revoked(f"revoked by an entry of kind {kind}")
 
-    def _held(self, token: str) -> Verified | None:
+    def _held(self, token: str, bound: bool = False) -> Verified | None:
         """A token seen before, if time and the trust in its key still allow it."""
         try:
             verified = self._young.get(token) or self._old.get(token)
             if verified is not None:
-                self._trust.opener.still(verified, self._wall())
+                self._still(self._trust.opener, verified, self._wall())
+                if not bound:
+                    _must_be_free(verified)
         except (TypeError, InvalidToken):
             return None
         return verified
+
+    def _is_good(self, token: str) -> bool:
+        """Whether the token of an API key still is: revocation may have hit it, and not the key."""
+        try:
+            verified = self._held(token, bound=False) or self._trust.opener.open(token, self._wall())
+        except InvalidToken:
+            return False
+        return self._killed(verified.principal) is None
 
     def _remember(self, token: str, verified: Verified) -> None:
         if len(self._young) >= GENERATION:
@@ -330,6 +414,18 @@ class Verifier:
             return None
         finally:
             future.cancel()
+
+
+def _must_be_free(verified: Verified) -> None:
+    if verified.principal.confirmation is not None:
+        raise WrongConfirmation("bound to a key, of which no proof was given")
+
+
+def _bound(one: Principal) -> str:
+    """The key that a token is bound to. One that is bound to none came with a proof for another: it may be stolen."""
+    if one.confirmation is None:
+        raise WrongConfirmation("a proof came with a token that is bound to no key")
+    return one.confirmation
 
 
 def _decryption_keys(jwks: Mapping[str, object] | None) -> Mapping[str, DecryptionKey] | None:

@@ -8,15 +8,19 @@ from watchword.errors import (
     BadSignature,
     Blind,
     Expired,
+    InsufficientAuthentication,
     InsufficientScope,
+    InvalidProof,
     InvalidRequest,
     Misconfigured,
     MissingToken,
+    NonceRequired,
     TokenRequestRefused,
     UntrustedOrigin,
     WatchwordError,
+    WrongConfirmation,
 )
-from watchword.integrations.bearer import Bearing, Carriers, refusal, token_in
+from watchword.integrations.bearer import Bearing, Carriers, Offer, carried, refusal
 
 APP = "https://app.example"
 HEADER_ONLY = Carriers()
@@ -27,14 +31,14 @@ TOKEN = "eyJ.eyJ.c2ln"
 @pytest.mark.parametrize("value", [f"Bearer {TOKEN}", f"bearer {TOKEN}", f"BEARER   {TOKEN}"])
 def test_the_header_carries_a_token(value: str) -> None:
     """RFC 9110 §11.1: the scheme does not mind the case."""
-    assert token_in(Bearing("GET", (value,)), HEADER_ONLY) == TOKEN
+    assert carried(Bearing("GET", (value,)), HEADER_ONLY) == (TOKEN, None)
 
 
 @pytest.mark.parametrize("values", [(), ("Basic dXNlcjpwYXNz",), ("DPoP eyJ.eyJ.c2ln",)])
 def test_nothing_or_another_scheme_is_no_token(values: tuple[str, ...]) -> None:
     """The caller hears what is wanted."""
     with pytest.raises(MissingToken):
-        token_in(Bearing("GET", values), HEADER_ONLY)
+        carried(Bearing("GET", values), HEADER_ONLY)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +61,7 @@ def test_nothing_or_another_scheme_is_no_token(values: tuple[str, ...]) -> None:
 def test_a_malformed_header_is_an_invalid_request(values: tuple[str, ...]) -> None:
     """RFC 6750 §3.1."""
     with pytest.raises((InvalidRequest, MissingToken)) as caught:
-        token_in(Bearing("GET", values), HEADER_ONLY)
+        carried(Bearing("GET", values), HEADER_ONLY)
     assert caught.type is InvalidRequest or values == ("Bearer=a",)
 
 
@@ -65,15 +69,15 @@ def test_a_malformed_header_is_an_invalid_request(values: tuple[str, ...]) -> No
 def test_a_token_in_the_query_is_refused(query: str) -> None:
     """Even beside a good header: it stands in logs by now."""
     with pytest.raises(InvalidRequest):
-        token_in(Bearing("GET", (f"Bearer {TOKEN}",), query=query), HEADER_ONLY)
+        carried(Bearing("GET", (f"Bearer {TOKEN}",), query=query), HEADER_ONLY)
 
 
 def test_a_cookie_counts_only_where_the_api_names_it() -> None:
     """Elsewhere it is just some cookie."""
     bearing = Bearing("GET", cookie=(f"a=b; __Host-access={TOKEN}",))
-    assert token_in(bearing, COOKIE) == TOKEN
+    assert carried(bearing, COOKIE) == (TOKEN, None)
     with pytest.raises(MissingToken):
-        token_in(bearing, HEADER_ONLY)
+        carried(bearing, HEADER_ONLY)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +91,7 @@ def test_a_cookie_counts_only_where_the_api_names_it() -> None:
 def test_two_tokens_are_refused(bearing: Bearing) -> None:
     """Nobody can say which of them was meant."""
     with pytest.raises(InvalidRequest):
-        token_in(bearing, COOKIE)
+        carried(bearing, COOKIE)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "post", ""])
@@ -96,17 +100,17 @@ def test_an_unsafe_request_with_a_cookie_needs_a_listed_origin(method: str, orig
     """Browsers add the cookie to what any page sends; a missing Origin is refused too."""
     cookie = (f"__Host-access={TOKEN}",)
     with pytest.raises(UntrustedOrigin):
-        token_in(Bearing(method, (), cookie, origin), COOKIE)
-    assert token_in(Bearing(method, (), cookie, (APP,)), COOKIE) == TOKEN
-    assert token_in(Bearing(method, (f"Bearer {TOKEN}",), (), origin), COOKIE) == TOKEN
+        carried(Bearing(method, (), cookie, origin), COOKIE)
+    assert carried(Bearing(method, (), cookie, (APP,)), COOKIE) == (TOKEN, None)
+    assert carried(Bearing(method, (f"Bearer {TOKEN}",), (), origin), COOKIE) == (TOKEN, None)
 
 
 def test_a_websocket_with_a_cookie_needs_a_listed_origin() -> None:
     """Its handshake is a GET, and no page is kept from making it."""
     cookie = (f"__Host-access={TOKEN}",)
     with pytest.raises(UntrustedOrigin):
-        token_in(Bearing("GET", (), cookie, ("https://evil.example",), is_websocket=True), COOKIE)
-    assert token_in(Bearing("GET", (), cookie, (APP,), is_websocket=True), COOKIE) == TOKEN
+        carried(Bearing("GET", (), cookie, ("https://evil.example",), is_websocket=True), COOKIE)
+    assert carried(Bearing("GET", (), cookie, (APP,), is_websocket=True), COOKIE) == (TOKEN, None)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +132,11 @@ def test_wrong_carriers_are_said_at_once(cookie: str | None, origins: tuple[str,
         (InvalidRequest("log"), 400, "invalid_request", 'error="invalid_request"'),
         (InsufficientScope("log", ("a", "b")), 403, "insufficient_scope", 'scope="a b"'),
         (UntrustedOrigin("log"), 403, "access_denied", None),
+        (InsufficientAuthentication("log", ("a", "b"), 60), 401, "insufficient_user_authentication", 'max_age="60"'),
+        (InsufficientAuthentication("log", ("a", "b")), 401, "insufficient_user_authentication", 'acr_values="a b"'),
+        (WrongConfirmation("log"), 401, "invalid_token", 'error="invalid_token"'),
+        (InvalidProof("log"), 401, "invalid_dpop_proof", 'error="invalid_dpop_proof"'),
+        (NonceRequired("log"), 401, "use_dpop_nonce", 'error="use_dpop_nonce"'),
         (Blind("log", 7), 503, "temporarily_unavailable", None),
     ],
 )
@@ -148,3 +157,16 @@ def test_the_programs_own_faults_are_no_refusals() -> None:
     """They stay exceptions, and become a 500 with a trace in the log."""
     with pytest.raises(TokenRequestRefused):
         refusal(TokenRequestRefused("invalid_client", "ours"))
+
+
+def test_a_challenge_says_more_where_there_is_more_to_say() -> None:
+    """RFC 9110 §11.6.1: quoted, whatever is in it; and under every scheme that may be used."""
+    offer = Offer(dpop=True, parameters={"resource_metadata": 'https://api.example/"\\'})
+    found = refusal(MissingToken("log"), offer).headers["WWW-Authenticate"]
+    more = 'resource_metadata="https://api.example/\\"\\\\"'
+    assert found.startswith(f'Bearer {more}, DPoP {more}, algs="')
+    shown = refusal(Expired("log"), Offer(dpop=True, scheme="DPoP", nonce="n-1"))
+    assert shown.headers["WWW-Authenticate"].startswith('DPoP error="invalid_token"')
+    assert shown.headers["DPoP-Nonce"] == "n-1"
+    assert "Bearer" not in shown.headers["WWW-Authenticate"]
+    assert refusal(Expired("log"), Offer(scheme="DPoP")).headers["WWW-Authenticate"].startswith("Bearer error")

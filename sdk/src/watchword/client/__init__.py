@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from watchword.client.bound_token import BoundToken
 from watchword.client.credentials import ClientCredentials
+from watchword.client.self_signed import SelfSigned, signing_key
 
-__all__ = ["ClientCredentials"]
+__all__ = ["BoundToken", "ClientCredentials", "SelfSigned", "signing_key"]

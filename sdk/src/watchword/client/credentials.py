@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import Future
@@ -13,7 +12,10 @@ from typing import Final
 import httpx2
 
 from watchword.client.grant import Answer, Ask, Flow, Grant, Granted, obtain
+from watchword.client.proving import Prover
 from watchword.client.purse import Errand, Purse
+from watchword.client.sending import is_refused, may_be_repeated, must_be_for, wants_nonce, with_token
+from watchword.dpop import ProofKey
 from watchword.errors import CannotDecide, Misconfigured
 from watchword.wire.exchange import HEADERS
 from watchword.wire.metadata import MAX_DOCUMENT, checked, checked_issuer, is_local, origin
@@ -22,7 +24,6 @@ WITHIN: Final = 10.0
 """Seconds for each request to the issuer."""
 WAIT: Final = 2 * WITHIN
 """Seconds to wait for somebody else's errand: as long as it may take."""
-_REFUSED: Final = re.compile(r'\bbearer\b.*\berror\s*=\s*"?invalid_token\b', re.IGNORECASE)
 
 
 class ClientCredentials(httpx2.Auth):
@@ -31,7 +32,8 @@ class ClientCredentials(httpx2.Auth):
     One instance may serve any number of clients, threads and event loops: they share one token, which is renewed
     before it expires, by one of them while the others go on. When an API answers 401 `invalid_token`, one new
     token is tried, once. Tokens go to `origins` only (`https://api.example`), when given; never over plain http
-    but to this very machine. `resource` names the API (RFC 8707), `scope` what is asked for.
+    but to this very machine. `resource` names the API (RFC 8707), `scope` what is asked for. With `dpop` the tokens are
+    bound to that key, and go nowhere without a proof of it (RFC 9449).
 
     Raises Misconfigured; in use TokenRequestRefused when the issuer refuses, CannotDecide when it does not answer.
     """
@@ -46,7 +48,9 @@ class ClientCredentials(httpx2.Auth):
         scope: tuple[str, ...] = (),
         resource: str | None = None,
         origins: tuple[str, ...] = (),
+        dpop: ProofKey | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         if bool(issuer) == bool(token_endpoint):
             raise Misconfigured("give the issuer or the token_endpoint, one of them")
@@ -58,32 +62,34 @@ class ClientCredentials(httpx2.Auth):
         self._grant = Grant(client_id, client_secret, issuer, token_endpoint, tuple(scope), resource)
         self._origins = frozenset(origin(checked(each, "each of origins")) for each in origins)
         self._trust_env = not is_local(issuer or token_endpoint)  # a proxy could not reach this machine
+        self._prover = Prover(dpop, wall) if dpop is not None else None
         self._purse = Purse(monotonic)
 
     def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
         """Send the request with a token; once more with a new one when that is refused."""
-        self._must_be_for(request.url)
+        must_be_for(request.url, self._origins)
         token = self._token_sync()
-        response = yield _with(request, token)
-        if _is_refused(response):
+        response = yield with_token(request, token, self._prover)
+        if wants_nonce(request, response, self._prover):
+            response = yield with_token(request, token, self._prover)
+        if is_refused(response):
             self._purse.drop(token)
-            if _may_be_repeated(request):
-                yield _with(request, self._token_sync())
+            if may_be_repeated(request):
+                response = yield with_token(request, self._token_sync(), self._prover)
+        wants_nonce(request, response, self._prover)
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """As `sync_auth_flow`, without blocking the loop."""
-        self._must_be_for(request.url)
+        must_be_for(request.url, self._origins)
         token = await self._token()
-        response = yield _with(request, token)
-        if _is_refused(response):
+        response = yield with_token(request, token, self._prover)
+        if wants_nonce(request, response, self._prover):
+            response = yield with_token(request, token, self._prover)
+        if is_refused(response):
             self._purse.drop(token)
-            if _may_be_repeated(request):
-                yield _with(request, await self._token())
-
-    def _must_be_for(self, url: httpx2.URL) -> None:
-        checked(str(url.copy_with(query=None, fragment=None)), "an address that gets a token")
-        if self._origins and origin(str(url)) not in self._origins:
-            raise Misconfigured(f"{origin(str(url))} is none of the origins that this token is for")
+            if may_be_repeated(request):
+                response = yield with_token(request, await self._token(), self._prover)
+        wants_nonce(request, response, self._prover)
 
     def _token_sync(self) -> str:
         while True:
@@ -94,7 +100,7 @@ class ClientCredentials(httpx2.Auth):
                 _wait_for(found)
                 continue
             with self._purse.running(found):
-                granted = _drive_sync(obtain(self._grant), self._trust_env)
+                granted = _drive_sync(obtain(self._grant, self._prover), self._trust_env)
                 self._purse.put(found, granted)
                 return granted.access_token
 
@@ -107,7 +113,7 @@ class ClientCredentials(httpx2.Auth):
                 await _await(found)
                 continue
             with self._purse.running(found):
-                granted = await _drive(obtain(self._grant), self._trust_env)
+                granted = await _drive(obtain(self._grant, self._prover), self._trust_env)
                 self._purse.put(found, granted)
                 return granted.access_token
 
@@ -157,7 +163,7 @@ def _ask_sync(http: httpx2.Client, ask: Ask) -> Answer:
         for piece in response.iter_raw():
             body += piece
             _must_be_small(body)
-    return Answer(response.status_code, bytes(body))
+    return Answer(response.status_code, bytes(body), response.headers.get("dpop-nonce"))
 
 
 async def _ask(http: httpx2.AsyncClient, ask: Ask) -> Answer:
@@ -170,7 +176,7 @@ async def _ask(http: httpx2.AsyncClient, ask: Ask) -> Answer:
             async for piece in response.aiter_raw():
                 body += piece
                 _must_be_small(body)
-    return Answer(response.status_code, bytes(body))
+    return Answer(response.status_code, bytes(body), response.headers.get("dpop-nonce"))
 
 
 @contextmanager
@@ -188,21 +194,3 @@ def _method(ask: Ask) -> str:
 def _must_be_small(body: bytearray) -> None:
     if len(body) > MAX_DOCUMENT:
         raise CannotDecide(f"the issuer answered with more than {MAX_DOCUMENT} bytes")
-
-
-def _with(request: httpx2.Request, token: str) -> httpx2.Request:
-    request.headers["Authorization"] = f"Bearer {token}"
-    return request
-
-
-def _is_refused(response: httpx2.Response) -> bool:
-    """Whether it was the token (RFC 6750 §3.1): other refusals would be the same with a new one."""
-    return response.status_code == 401 and bool(_REFUSED.search(response.headers.get("www-authenticate", "")))
-
-
-def _may_be_repeated(request: httpx2.Request) -> bool:
-    """Whether the body is at hand: what was streamed from somewhere cannot be sent twice."""
-    try:
-        return request.content is not None
-    except httpx2.RequestNotRead:
-        return False

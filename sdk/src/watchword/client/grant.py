@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from watchword.client.proving import Prover
 from watchword.errors import Malformed, TokenRequestRefused
 from watchword.jose.jwt import claims
 from watchword.wire.exchange import basic
@@ -30,6 +31,8 @@ class Answer:
 
     status: int
     body: bytes = field(repr=False)
+    nonce: str | None = None
+    """For the next proof (`DPoP-Nonce`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,31 @@ class Granted:
 Flow = Generator[Ask, Answer, Granted]
 
 
-def obtain(grant: Grant) -> Flow:
-    """Find the token endpoint where need be, and ask it. Raises TokenRequestRefused, CannotDecide or Malformed."""
+def obtain(grant: Grant, prover: Prover | None = None) -> Flow:
+    """Find the token endpoint where need be, and ask it. Raises TokenRequestRefused, CannotDecide or Malformed.
+
+    With a `prover` the token has to come bound to its key (RFC 9449 §5).
+    """
     endpoint = grant.token_endpoint
     if not endpoint:
         answer = yield Ask(address_of(grant.issuer))
         endpoint = _endpoint_in(answer, grant.issuer)
-    return _granted((yield Ask(endpoint, _form(grant), basic((grant.client_id, grant.client_secret)))))
+    if prover is None:
+        return _granted((yield _request(grant, endpoint, {})), "bearer")
+    answer = yield _request(grant, endpoint, prover.headers("POST", endpoint))
+    if prover.hear(endpoint, answer.nonce) and _wants_nonce(answer):
+        answer = yield _request(grant, endpoint, prover.headers("POST", endpoint))
+        prover.hear(endpoint, answer.nonce)
+    return _granted(answer, "dpop")
+
+
+def _request(grant: Grant, endpoint: str, proof: Mapping[str, str]) -> Ask:
+    return Ask(endpoint, _form(grant), {**basic((grant.client_id, grant.client_secret)), **proof})
+
+
+def _wants_nonce(answer: Answer) -> bool:
+    """RFC 9449 §8."""
+    return answer.status in (400, 401) and _document(answer).get("error") == "use_dpop_nonce"
 
 
 def _endpoint_in(answer: Answer, issuer: str) -> str:
@@ -82,18 +103,22 @@ def _form(grant: Grant) -> dict[str, str]:
     return form
 
 
-def _granted(answer: Answer) -> Granted:
+def _document(answer: Answer) -> Mapping[str, object]:
     try:
-        document = claims(answer.body)
+        return claims(answer.body)
     except Malformed:
-        document = {}
+        return {}
+
+
+def _granted(answer: Answer, due: str) -> Granted:
+    document = _document(answer)
     if answer.status != 200:
         raise _refusal(answer.status, document)
     token, kind = document.get("access_token"), document.get("token_type")
     if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
         raise TokenRequestRefused("server_error", "the token endpoint's answer holds no access token")
-    if not isinstance(kind, str) or kind.lower() != "bearer":  # RFC 6749 §7.1: an unknown type must not be used
-        raise TokenRequestRefused("server_error", "the token endpoint's answer is of a type that is not Bearer")
+    if not isinstance(kind, str) or kind.lower() != due:  # RFC 6749 §7.1: an unknown type must not be used
+        raise TokenRequestRefused("server_error", f"the token endpoint's answer is of a type that is not {due}")
     return Granted(token, _lifetime(document.get("expires_in", UNSAID)))
 
 

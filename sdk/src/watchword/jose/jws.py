@@ -7,7 +7,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from watchword.errors import Malformed, UnknownKey, WrongType
+from watchword.errors import Malformed, UnknownKey, WatchwordError, WrongType
 from watchword.jose.b64 import raw_b64url, unb64url
 from watchword.jose.jwt import BAD_BYTES, claims
 
@@ -55,9 +55,10 @@ class _Header(msgspec.Struct, frozen=True, gc=False):
 _read: Final = msgspec.json.Decoder(_Header).decode
 
 
-def signer(key: Signer, typ: str) -> Callable[[bytes], str]:
-    """A function from payload to compact JWS with the header `{"alg","kid","typ"}`."""
-    header = raw_b64url(msgspec.json.encode({"alg": key.alg, "kid": key.kid, "typ": typ})) + b"."
+def signer(key: Signer, typ: str, jwk: Mapping[str, str] | None = None) -> Callable[[bytes], str]:
+    """A function from payload to compact JWS with the header `{"alg","kid","typ"}`, or with `jwk` in place of `kid`."""
+    named: dict[str, object] = {"kid": key.kid} if jwk is None else {"jwk": jwk}
+    header = raw_b64url(msgspec.json.encode({"alg": key.alg, **named, "typ": typ})) + b"."
     sign = key.sign
 
     def seal(payload: bytes) -> str:
@@ -121,6 +122,14 @@ def read_header(segment: bytes, keys: Mapping[str, K], types: Collection[str]) -
     if header.alg != key.alg:
         raise WrongType("alg is not that of the key")
     return typ, key
+
+
+def type_said(segment: str) -> str:
+    """The `typ` that an encoded header claims, in lower case; empty where it is none. Nothing vouches for it."""
+    try:
+        return _read(unb64url(segment)).typ.lower() if len(segment) <= MAX_HEADER else ""
+    except (WatchwordError, *BAD_BYTES):
+        return ""
 
 
 def must_be_strict(segment: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Kind(StrEnum):
@@ -26,3 +27,7 @@ class Kind(StrEnum):
     FEED_DELTA = "watchword-delta+jwt"
     FEED_HEARTBEAT = "watchword-heartbeat+jwt"
     """The three messages of the revocation feed: docs/feed.md."""
+
+
+CLIENT_TOKEN_LIFETIME: Final = 300
+"""Seconds that a CLIENT_TOKEN lives at most."""

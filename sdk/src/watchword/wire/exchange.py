@@ -6,7 +6,7 @@ import asyncio
 import re
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_plus
 
@@ -32,6 +32,14 @@ class Document:
 
     body: bytes
     fresh_for: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What was answered, whatever its status."""
+
+    status: int
+    body: bytes = field(repr=False)
 
 
 def basic(credentials: tuple[str, str] | None) -> dict[str, str]:
@@ -131,6 +139,28 @@ async def told(
         raise CannotDecide(f"{url} cannot be reached: {error or type(error).__name__}") from error
 
 
+async def reply_of(
+    http: httpx2.AsyncClient,
+    url: str,
+    *,
+    seconds: float,
+    headers: Mapping[str, str],
+    form: Mapping[str, str] | None = None,
+) -> Reply:
+    """As `body_of`, for who has to tell refusals apart. Raises CannotDecide when there is none within `seconds`."""
+    import httpx2
+
+    method = "GET" if form is None else "POST"
+    try:
+        async with asyncio.timeout(seconds), http.stream(method, url, headers=headers, data=form) as response:
+            must_be_plain(response)
+            return Reply(response.status_code, await _read(response, MAX_DOCUMENT))
+    except TimeoutError as error:
+        raise CannotDecide(f"{url} did not answer within {seconds:g} s") from error
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        raise CannotDecide(f"{url} cannot be reached: {error or type(error).__name__}") from error
+
+
 async def _exchange(
     http: httpx2.AsyncClient,
     url: str,
@@ -166,6 +196,11 @@ def must_be_good(response: httpx2.Response) -> None:
         )
     if status != 200:
         raise CannotDecide(f"{response.url.copy_with(query=None)} answered {status}")
+    must_be_plain(response)
+
+
+def must_be_plain(response: httpx2.Response) -> None:
+    """Raise CannotDecide for a body that would have to be unpacked first."""
     if response.headers.get("content-encoding", "identity") != "identity":
         # What unpacks to a thousand times its size would pass every cap.
         raise CannotDecide(f"{response.url.copy_with(query=None)} answered in an encoding that was not asked for")

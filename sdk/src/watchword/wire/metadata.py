@@ -32,6 +32,7 @@ class Metadata:
     stream: str = ""
     ack: str = ""
     feed_jwks_uri: str = ""
+    clients: str = ""
     max_lifetime: int = LONGEST_LIFETIME
     heartbeat: float = HEARTBEAT
 
@@ -44,6 +45,7 @@ _ENDPOINTS: Final[Mapping[str, str]] = {
     "stream": "watchword_revocations_stream_endpoint",
     "ack": "watchword_revocations_ack_endpoint",
     "feed_jwks_uri": "watchword_revocations_jwks_uri",
+    "clients": "watchword_client_documents",
 }
 
 
