@@ -16,7 +16,7 @@ from watchword.jose.kinds import Kind
 from watchword.log import TYPES
 from watchword.policy import ACCESS_TOKEN, Policy
 from watchword_server.flows import hints
-from watchword_server.protocol import request_object
+from watchword_server.protocol import client_assertion, foreign_token, request_object
 
 TREES: Final = (("sdk/src", "watchword"), ("server/src", "watchword_server"))
 JOSE: Final = "watchword.jose."
@@ -44,6 +44,10 @@ TABLES: Final[Mapping[str, frozenset[Kind]]] = {
     "watchword.policy.ACCESS_TOKEN":  frozenset(kind for kind in Kind if kind in ACCESS_TOKEN),
     "Policy.types":                   frozenset(kind for kind in Kind if kind in ACCESS_TOKEN),
     f"{hints.__name__}.TYPES":        frozenset(kind for kind in Kind if kind.lower() in hints.TYPES),
+    f"{client_assertion.__name__}.TYPES": frozenset(kind for kind in Kind if kind.lower() in client_assertion.TYPES),
+    f"{client_assertion.__name__}.GRANT_TYPES": frozenset(
+        kind for kind in Kind if kind.lower() in client_assertion.GRANT_TYPES),
+    f"{foreign_token.__name__}.TYPES": frozenset(kind for kind in Kind if kind.lower() in foreign_token.TYPES),
     f"{request_object.__name__}.TYPES": frozenset(kind for kind in Kind if kind.lower() in request_object.TYPES),
 }
 """Names that stand for kinds: tables of our own, read as they are at run time."""
@@ -56,16 +60,21 @@ Bound = Mapping[str, frozenset[Kind]]
 
 
 FEED: Final = frozenset({Kind.FEED_SNAPSHOT, Kind.FEED_DELTA, Kind.FEED_HEARTBEAT})
-MADE: Final = FEED | {Kind.ACCESS_TOKEN, Kind.ID_TOKEN, Kind.LOGOUT_TOKEN}
+MADE: Final = FEED | {Kind.CLIENT_TOKEN, Kind.DPOP_PROOF} | {Kind.ACCESS_TOKEN, Kind.ID_TOKEN, Kind.LOGOUT_TOKEN}
 """What Watchword signs today. tests/attacks/test_confusion.py presents an instance of every Kind, made or not."""
 
 # fmt: off
 TAKEN: Final[Mapping[str, Set[Kind]]] = {
     "watchword.log.unseal":                        FEED,
+    "watchword.client_tokens._key_for":            {Kind.CLIENT_TOKEN},
+    "watchword.dpop._key_of":                      {Kind.DPOP_PROOF},
     "watchword.policy.Opener.open":                {Kind.ACCESS_TOKEN},
     "watchword.policy._decrypted":                 {Kind.ACCESS_TOKEN},
     "watchword_server.flows.hints.hinted":        {Kind.ID_TOKEN},
     "watchword_server.flows.presented.presented":  {Kind.ACCESS_TOKEN},
+    "watchword_server.protocol.client_assertion.opened": {Kind.CLIENT_ASSERTION, Kind.ID_TOKEN},
+    "watchword_server.protocol.client_assertion.granting": {Kind.ID_TOKEN},
+    "watchword_server.protocol.foreign_token.opened": {Kind.ACCESS_TOKEN, Kind.ID_TOKEN},
     "watchword_server.protocol.request_object.opened": {Kind.REQUEST_OBJECT, Kind.ID_TOKEN},
 }
 """Who reads a JWT, and of which kinds. A new row needs an acceptor in tests/attacks/test_confusion.py."""

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 ROOMS: Final = (
+    "sdk/src/watchword/client_tokens.py",
+    "sdk/src/watchword/dpop.py",
     "sdk/src/watchword/errors.py",
     "sdk/src/watchword/jose",
     "sdk/src/watchword/log.py",

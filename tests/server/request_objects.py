@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from watchword.jose.b64 import b64url
-from watchword.jose.jwk import SigningKey
+from watchword.jose.jwk import SecretKey, SigningKey
 from watchword.jose.kinds import Kind
 
 CHALLENGE: Final = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
@@ -34,7 +34,7 @@ def claims(client_id: str, issuer: str, now: int, /, **changes: object) -> dict[
     return {name: value for name, value in {**own, **ASKS, **changes}.items() if value is not ...}
 
 
-def signed(by: SigningKey, body: object, **header: object) -> str:
+def signed(by: SigningKey | SecretKey, body: object, **header: object) -> str:
     """A compact JWS over a payload; a header member that is `...` is left out."""
     head = {"alg": by.alg, "kid": by.kid, "typ": TYP, **header}
     raw = body if isinstance(body, bytes) else msgspec.json.encode(body)

@@ -64,6 +64,13 @@ def test_nobody_registers_itself_as_it_comes(tmp_path: Path) -> None:
     assert "list of audiences" in refused(written(tmp_path, f'issuer = "{ISSUER}"\n[registration]\napis = [1]\n'))
 
 
+def test_nonces_are_offered_unless_they_are_required(tmp_path: Path) -> None:
+    """RFC 9449 §8: not at all is no choice."""
+    assert given(ISSUER=ISSUER).dpop.nonce == "offered"
+    assert given(written(tmp_path, f'issuer = "{ISSUER}"\n[dpop]\nnonce = "required"\n')).dpop.nonce == "required"
+    assert "one of offered, required" in refused(ISSUER=ISSUER, DPOP__NONCE="off")
+
+
 def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     """Value by value, also within one table."""
     file = written(tmp_path, f'issuer = "{ISSUER}"\nlisten = "[::1]:1"\n[log]\nlevel = "debug"\nrequests = true\n')

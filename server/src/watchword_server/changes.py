@@ -91,6 +91,14 @@ class SetClientSecret(msgspec.Struct, frozen=True):
     secret_hash: bytes
 
 
+class ResealSecret(msgspec.Struct, frozen=True):
+    """Keep a secret that a client signs with under another seal. Conflict when it is no longer sealed as it `was`."""
+
+    client_id: str
+    was: bytes
+    sealed: bytes
+
+
 class ReplaceClient(msgspec.Struct, frozen=True):
     """Replace what may be changed of a client: all but its id, kind, secret, access and state."""
 
@@ -420,6 +428,7 @@ Change = (
     | SetUserDisabled
     | SetClientDisabled
     | SetClientSecret
+    | ResealSecret
     | ReplaceClient
     | KeepClient
     | SetApiSecret

@@ -544,6 +544,8 @@ class Fetched(msgspec.Struct, frozen=True):
 
     body: bytes
     fresh_for: float | None = None
+    media_type: str = ""
+    """What its server calls it; empty when it does not say."""
 
 
 class Fetcher(Protocol):

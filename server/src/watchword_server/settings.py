@@ -143,6 +143,13 @@ def _redis(url: str) -> bool:
     return sound and "?" not in url and "#" not in url and re.fullmatch(r"(/[0-9]{0,4})?", parts.path) is not None
 
 
+def _is_safe(url: str) -> bool:
+    """Whether nobody in between can change what it leads to: https, or this machine."""
+    parts = urlsplit(url)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+    return is_safe and bool(parts.hostname) and "#" not in url and url.isprintable()
+
+
 def _database(value: object) -> str:
     """The URL of a PostgreSQL database; what it says is never repeated, for it holds a password."""
     sentence = "must be a URL such as postgresql://user:password@host/name"
@@ -232,6 +239,54 @@ class Registration(Part, frozen=True):
     mode: Literal["off", "token", "open"] = "off"
     pkce: Literal["required", "optional"] = "required"
     apis: Audiences = Audiences()
+
+
+class Clients(Part, frozen=True):
+    """Whether a program may be a client by the address of what it says of itself, its metadata document."""
+
+    metadata_documents: bool = True
+
+
+class Dpop(Part, frozen=True):
+    """Proofs of possession: whether a nonce of the issuer's is offered to clients, or has to be in every proof."""
+
+    nonce: Literal["offered", "required"] = "offered"
+
+
+class TrustedIssuer(Part, frozen=True):
+    """Another issuer, whose JWTs some clients may exchange for tokens: for whom those must be, and what they are worth.
+
+    Without an `audience` they are for this issuer. Its keys are given, or lie at an address.
+    """
+
+    issuer: str
+    clients: Annotated[tuple[str, ...], Meta(min_length=1)]
+    scopes: tuple[str, ...]
+    audience: str | None = None
+    jwks: dict[str, Any] | None = None
+    jwks_uri: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.jwks is None) == (self.jwks_uri is None):
+            raise ValueError("needs `jwks` or `jwks_uri`, and not both")
+        if self.jwks is not None and not isinstance(self.jwks.get("keys"), list):
+            raise ValueError("needs a `jwks` with a list `keys`")
+        for name, url in (("issuer", self.issuer), ("jwks_uri", self.jwks_uri)):
+            if url is not None and not _is_safe(url):
+                raise ValueError(f"needs an `{name}` that begins with https://, without a fragment")
+
+
+class Exchange(Part, frozen=True):
+    """Token exchange: how many may follow one another, how many may come of one grant, and whose tokens are taken."""
+
+    depth: Annotated[int, Meta(ge=1, le=32)] = 8
+    children: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    issuers: tuple[TrustedIssuer, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [one.issuer for one in self.issuers]
+        if len(set(names)) != len(names):
+            raise ValueError("lists an issuer twice")
 
 
 class Fetch(Part, frozen=True):
@@ -329,6 +384,9 @@ class Settings(Part, frozen=True):
     audit: AuditTrail = AuditTrail()
     passwords: Passwords = Passwords()
     registration: Registration = Registration()
+    clients: Clients = Clients()
+    dpop: Dpop = Dpop()
+    exchange: Exchange = Exchange()
     fetch: Fetch = Fetch()
     smtp: Smtp = Smtp()
     redis: Redis = Redis()

@@ -14,13 +14,17 @@ from watchword_server.protocol.self_registration import BEYOND_SAYING
 from watchword_server.protocol.values import ClientMetadata
 
 URI = "https://rp.example/cb"
+OTHERS = {
+    "sector", "registered_itself", "management_hash", "sealed_secret", "retiring_secret", "document_fresh_until",
+    "software_id", "software_version",
+}  # fmt: skip
 JWK = SigningKey.generate("ES256").public_jwk()
 
 
 def test_all_that_a_client_can_say_an_operator_can_say_for_it() -> None:
     """But for what follows from the rest, and for names of software that nobody reads."""
-    others = (BEYOND_SAYING - {"pkce"}) | {"software_id", "software_version"}
-    assert OPTIONS.keys() == set(ClientMetadata.__struct_fields__) - others
+    assert OPTIONS.keys() == set(ClientMetadata.__struct_fields__) - OTHERS
+    assert OPTIONS.keys() - BEYOND_SAYING == set(ClientMetadata.__struct_fields__) - BEYOND_SAYING - OTHERS
 
 
 def test_a_client_is_described_by_options(site: Site, tmp_path: Path) -> None:
@@ -32,7 +36,7 @@ def test_a_client_is_described_by_options(site: Site, tmp_path: Path) -> None:
         "--post-logout-redirect-uri", "https://rp.example/bye", "--backchannel-logout-uri", "https://rp.example/out",
         "--backchannel-logout-session", "--pairwise", "--id-token-alg", "ES256", "--userinfo-alg", "ES256",
         "--id-token-encryption-alg", "ECDH-ES", "--jwks", str(keys), "--request-uri", "https://rp.example/r#x",
-        "--require-par", "--default-max-age", "60", "--require-auth-time", "--logo-uri", "https://cdn.example/l.png",
+        "--require-par", "--dpop", "--default-max-age", "60", "--require-auth-time", "--logo-uri", "https://cdn.example/l.png",
         "--client-uri", "https://rp.example", "--policy-uri", "https://rp.example/p", "--tos-uri", "https://rp.example/t",
         "--contact", "a@rp.example", "--auth-method", "client_secret_post",
     )  # fmt: skip
@@ -53,6 +57,7 @@ def test_a_client_is_described_by_options(site: Site, tmp_path: Path) -> None:
         "userinfo_signed_response_alg": "ES256",
         "request_uris": ["https://rp.example/r#x"],
         "require_pushed_authorization_requests": True,
+        "dpop_bound_access_tokens": True,
         "jwks": {"keys": [JWK]},
         "default_max_age": 60,
         "require_auth_time": True,

@@ -23,7 +23,7 @@ from watchword_server.flows.minting import Tokens
 from watchword_server.flows.sign_in import SignedIn, SignIn, sign_in
 from watchword_server.flows.token import TokenRequest, answer
 from watchword_server.main import load_settings, open_issuer
-from watchword_server.protocol.client_authentication import Credentials
+from watchword_server.protocol.client_authentication import BASIC, NONE, Credentials
 
 URL = "http://localhost:8000"
 AUDIENCE, OTHER_AUDIENCE = "https://orders.example", "https://stock.example"
@@ -82,7 +82,7 @@ class House:
     ) -> SignedIn:
         """`POST /session`, by default of the public client."""
         client = client or self.known.page
-        given = Credentials(client.client_id, client.secret)
+        given = Credentials(client.client_id, BASIC if client.secret else NONE, client.secret)
         ask = SignIn(given, email, PASSWORDS[email] if password is None else password, None, None, None)
         return await sign_in(self.issuer, ask, CALLER, now)
 
@@ -117,6 +117,8 @@ class House:
             audience=said["aud"],
             issued_at=said["iat"],
             expires_at=said["exp"],
+            lineage=tuple(said.get("lineage", ())),
+            via=tuple(said.get("via", ())),
         )
         return await self.issuer.feed.kills(principal)
 

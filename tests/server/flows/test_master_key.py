@@ -157,6 +157,7 @@ class Overtaken:
         self._then: Callable[[], object] | None = then
         self._reseals = reseals
         self.open = store.open
+        self.seal, self.unseal, self.reseal_secret = store.seal, store.unseal, store.reseal_secret
 
     def _now(self) -> None:
         then, self._then = self._then, None

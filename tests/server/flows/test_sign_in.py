@@ -14,7 +14,7 @@ from watchword_server.flows.administration import Refused
 from watchword_server.flows.sign_in import SignIn, sign_in
 from watchword_server.people.throttle import FREE_FOR_ACCOUNT, FREE_FOR_ADDRESS, LONGEST, MEMORY
 from watchword_server.ports import Busy
-from watchword_server.protocol.client_authentication import Credentials
+from watchword_server.protocol.client_authentication import BASIC, NONE, Credentials
 from watchword_server.protocol.errors import (
     AccessDenied,
     InvalidClient,
@@ -114,7 +114,7 @@ async def test_a_client_that_may_not_ask_learns_nothing_about_passwords(house: H
     """Client and Origin are looked at first: unknown, wrong secret, not first-party, a page of elsewhere."""
 
     async def asked(client_id: str, secret: str | None, origin: str | None, password: str) -> None:
-        ask = SignIn(Credentials(client_id, secret), ALICE, password, None, None, origin)
+        ask = SignIn(Credentials(client_id, BASIC if secret else NONE, secret), ALICE, password, None, None, origin)
         await sign_in(house.issuer, ask, CALLER, NOW)
 
     known = house.known

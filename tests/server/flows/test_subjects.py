@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from tests.server.flows.house import ALICE, BOB, BY, NOW, House, claims
 from tests.server.flows.relying import access_token, allowed, identified, registered, verified
 from watchword_server.flows import clients, revoking, users
-from watchword_server.flows.salt import LENGTH, NAME
+from watchword_server.flows.made_once import LENGTH
+from watchword_server.flows.salt import NAME
 from watchword_server.flows.subjects import deaths_of, subject_for
-from watchword_server.flows.userinfo import userinfo
+from watchword_server.flows.userinfo import Shown, userinfo
 from watchword_server.protocol.errors import InvalidSession, UnauthorizedClient
 from watchword_server.protocol.values import Client, ClientMetadata
 
@@ -62,7 +63,7 @@ async def test_a_client_sees_one_sub_everywhere(house: House) -> None:
     grant = await allowed(house.issuer, client)
     access = await access_token(house.issuer, client, grant)
     _, told = await verified(house.issuer, await identified(house.issuer, client, grant))
-    _, info = await verified(house.issuer, str(await userinfo(house.issuer, access, NOW)))
+    _, info = await verified(house.issuer, str(await userinfo(house.issuer, Shown(access), NOW)))
     assert told["sub"] == info["sub"] == claims(access)["sub"] != grant.sub
 
 
@@ -87,7 +88,7 @@ async def test_what_kills_a_person_kills_tokens_that_call_them_otherwise(house: 
     assert [await house.killed(token) for token in (*tokens, bob)] == ["subject", "subject", None]
     for token in tokens:
         with pytest.raises(InvalidSession):
-            await userinfo(house.issuer, token, NOW)
+            await userinfo(house.issuer, Shown(token), NOW)
 
 
 async def test_a_person_with_other_roles_goes_on_with_new_tokens(house: House) -> None:

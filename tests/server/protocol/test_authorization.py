@@ -18,6 +18,7 @@ from watchword_server.protocol.claims import ClaimsRequest, Wanted, of_scopes, r
 from watchword_server.protocol.errors import (
     InvalidRequest,
     InvalidScope,
+    InvalidTarget,
     RegistrationNotSupported,
     RequestNotSupported,
     RequestUriNotSupported,
@@ -155,6 +156,12 @@ def test_a_parameter_that_came_twice_is_refused():
     """Whichever it is (RFC 6749 §3.1)."""
     with pytest.raises(InvalidRequest):
         read(APP, TO, Asked(GOOD, frozenset({"nonce"})))
+
+
+def test_an_authorization_is_for_one_api():
+    """RFC 8707 §2.1 lets a client name several; a token that two of them take could be used by one at the other."""
+    with pytest.raises(InvalidTarget):
+        read(APP, TO, Asked(GOOD, frozenset({"resource"})))
 
 
 def test_a_client_without_the_grant_may_not_ask():

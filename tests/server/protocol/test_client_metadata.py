@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from watchword.jose.jwe import ENCRYPTIONS, KEY_ALGORITHMS, DecryptionKey
 from watchword.jose.jwk import SigningKey
+from watchword_server.protocol.client_assertion import MACS
 from watchword_server.protocol.client_metadata import MOST, MOST_KEYS, checked_metadata, must_list
 from watchword_server.protocol.registration import ALGORITHMS
 from watchword_server.protocol.uris import BadRegistration
@@ -17,6 +18,7 @@ CLIENT = Client("c1", "App", "confidential", b"", frozenset({"authorization_code
 SIGNING = SigningKey.generate("ES256").public_jwk()
 ENCRYPTING = DecryptionKey.generate("RSA-OAEP-256").public_jwk()
 JWKS = {"keys": [SIGNING, ENCRYPTING]}
+HAS = {"jwks": JWKS, "sealed_secret": b"sealed"}
 
 
 def said(client: Client = CLIENT, **metadata: object) -> ClientMetadata:
@@ -29,6 +31,17 @@ def said(client: Client = CLIENT, **metadata: object) -> ClientMetadata:
     [
         {},
         {"token_endpoint_auth_method": "client_secret_post"},
+        {"token_endpoint_auth_method": "private_key_jwt", "jwks": JWKS},
+        {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://app.example/jwks"},
+        {"token_endpoint_auth_method": "client_secret_jwt", "sealed_secret": b"sealed"},
+        *(
+            {"token_endpoint_auth_method": "client_secret_jwt", "token_endpoint_auth_signing_alg": alg, **HAS}
+            for alg in MACS
+        ),
+        *(
+            {"token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": alg, **HAS}
+            for alg in ALGORITHMS
+        ),
         {"pkce": "optional"},
         {"post_logout_redirect_uris": ("https://app.example/bye",)},
         {"application_type": "native", "post_logout_redirect_uris": ("com.example.app:/bye",)},
@@ -58,8 +71,22 @@ def test_what_makes_sense_is_kept_as_it_is(metadata: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("metadata", "reason"),
     [
-        ({"token_endpoint_auth_method": "private_key_jwt"}, "token_endpoint_auth_method"),
-        ({"token_endpoint_auth_method": "client_secret_jwt"}, "token_endpoint_auth_method"),
+        ({"token_endpoint_auth_method": "private_key_jwt"}, "no keys that assertions are signed with"),
+        ({"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": []}}, "no keys"),
+        ({"token_endpoint_auth_method": "client_secret_jwt"}, "needs a secret that the client can sign with"),
+        ({"token_endpoint_auth_method": "client_secret_jwt", "jwks": JWKS}, "needs a secret"),
+        *(
+            ({"token_endpoint_auth_method": method, "token_endpoint_auth_signing_alg": alg, **HAS}, "does not fit")
+            for method, alg in (
+                ("private_key_jwt", "HS256"),
+                ("private_key_jwt", "none"),
+                ("private_key_jwt", ""),
+                ("client_secret_jwt", "ES256"),
+                ("client_secret_jwt", "none"),
+                ("client_secret_basic", "none"),
+                (None, "HS1"),
+            )
+        ),
         ({"token_endpoint_auth_method": "tls_client_auth"}, "token_endpoint_auth_method"),
         ({"token_endpoint_auth_method": ""}, "token_endpoint_auth_method"),
         ({"token_endpoint_auth_method": "none"}, "public"),
@@ -206,3 +233,14 @@ def test_a_sector_that_does_not_name_every_redirect_uri_is_none(document: object
     with pytest.raises(BadRegistration):
         must_list(document, (URI,), "https://group.example/uris.json")
     must_list([URI, "https://b.example/cb"], (URI,), "https://group.example/uris.json")
+
+
+def test_a_client_has_what_its_way_takes() -> None:
+    """One whose keys vouch for it has no secret, and cannot go over to a way that needs one."""
+    keyed = replace(CLIENT, secret_hash=None)
+    assert said(keyed, token_endpoint_auth_method="private_key_jwt", jwks=JWKS).jwks is not None
+    for method in (None, "client_secret_basic", "client_secret_post"):
+        with pytest.raises(BadRegistration, match="needs a secret"):
+            said(keyed, token_endpoint_auth_method=method, jwks=JWKS)
+    with pytest.raises(BadRegistration, match="no keys"):
+        said(replace(CLIENT, grant_types=frozenset({"urn:ietf:params:oauth:grant-type:jwt-bearer"})))

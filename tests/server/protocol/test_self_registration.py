@@ -24,6 +24,14 @@ def test_the_least_that_can_be_said_is_a_web_client_with_a_secret() -> None:
     assert found.origins == ("https://app.example",)
 
 
+def test_a_client_may_say_that_its_tokens_are_bound_to_a_key() -> None:
+    """RFC 9449 §5.2."""
+    assert read({**LEAST, "dpop_bound_access_tokens": True}).metadata.dpop_bound_access_tokens
+    assert not read(LEAST).metadata.dpop_bound_access_tokens
+    with pytest.raises(BadRegistration, match="dpop_bound_access_tokens"):
+        read({**LEAST, "dpop_bound_access_tokens": "yes"})
+
+
 def test_null_is_as_good_as_nothing_and_the_unknown_is_ignored() -> None:
     """RFC 7591 §2, RFC 7592 §2.2; names in other languages among it."""
     more = {"client_name": None, "logo_uri": None, "client_name#ja": "アプリ", "frontchannel_logout_uri": 7, "x": {}}
@@ -37,6 +45,13 @@ def test_nobody_says_what_is_not_theirs_to_say() -> None:
         "sector": "bank.example",
         "registered_itself": False,
         "management_hash": "AAAA",
+        "sealed_secret": "AAAA",
+        "retiring_secret": {"hash": "AAAA", "until": 2**40},
+        "document_fresh_until": 2**40,
+        "assertion_audience": "token_endpoint",
+        "signs_tokens": True,
+        "acts_for": ["*"],
+        "impersonates": True,
         "client_id": "client_1",
         "client_secret": "mine",
         "first_party": True,
@@ -70,7 +85,7 @@ def test_nobody_says_what_is_not_theirs_to_say() -> None:
         ({**LEAST, "grant_types": ["authorization_code", "implicit"]}, "implicit"),
         ({**LEAST, "grant_types": ["authorization_code", "client_credentials"]}, "client_credentials"),
         ({**LEAST, "grant_types": ["authorization_code", "password"]}, "password"),
-        ({**LEAST, "token_endpoint_auth_method": "private_key_jwt"}, "token_endpoint_auth_method"),
+        ({**LEAST, "token_endpoint_auth_method": "tls_client_auth"}, "token_endpoint_auth_method"),
         ({**LEAST, "scope": 'a "b"'}, "scope"),
         ({**LEAST, "scope": "a  b"}, "scope"),
         ({**LEAST, "logo_uri": "https://[::1"}, "logo_uri"),

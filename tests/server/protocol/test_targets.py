@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from watchword_server.protocol.errors import InvalidScope, InvalidTarget
-from watchword_server.protocol.targets import MAX_SCOPES, narrowed, scope_tokens, target
+from watchword_server.protocol.targets import MAX_SCOPES, is_for, narrowed, reach, scope_tokens, target
 from watchword_server.protocol.values import Client, Grant
 
 ORDERS, STOCK = "https://orders.example", "https://stock.example"
@@ -39,7 +39,9 @@ def test_the_api_follows_from_resource_scopes_or_being_the_only_one(client, scop
         (TWO, "write count", None, InvalidScope),
         (TWO, "count", ORDERS, InvalidScope),
         (ONE, "read", STOCK, InvalidTarget),
-        (ONE, None, ORDERS + "/", InvalidTarget),
+        (ONE, None, ORDERS + "//", InvalidTarget),
+        (ONE, None, ORDERS + "/x", InvalidTarget),
+        (ONE, None, ORDERS.upper(), InvalidTarget),
         (TWO, None, None, InvalidTarget),
         (TWO, "read", None, InvalidTarget),
         (replace(ONE, access={}), None, None, InvalidTarget),
@@ -50,6 +52,37 @@ def test_more_than_allowed_or_an_unclear_api_is_refused(client, scope, resource,
     """A scope or an API that the client may not have never shrinks silently."""
     with pytest.raises(refusal):
         target(client, scope, resource)
+
+
+@pytest.mark.parametrize(
+    ("resource", "audience", "found"),
+    [
+        (None, ORDERS, True),
+        (ORDERS, ORDERS, True),
+        (ORDERS + "/", ORDERS, True),
+        (ORDERS, ORDERS + "/", True),
+        ("http://localhost:8002/", "http://localhost:8002", True),
+        (ORDERS + "/mcp/", ORDERS + "/mcp", False),
+        (ORDERS + "/mcp", ORDERS + "/mcp/", False),
+        (ORDERS + "?", ORDERS, False),
+        ("urn:orders/", "urn:orders", False),
+        ("https:///", "https://", False),
+    ],
+)
+def test_the_slash_after_a_host_alone_says_nothing(resource: str | None, audience: str, found: bool) -> None:
+    """URL libraries of clients put one there (RFC 3986 §6.2.3); a path is told from another letter by letter."""
+    assert is_for(resource, audience) == found
+    client = replace(ONE, access={audience: ("read",)})
+    if resource is not None and found:
+        assert target(client, "read", resource) == (audience, ("read",))
+        assert narrowed(replace(GRANT, audience=audience), None, resource) == GRANT.scope
+
+
+@pytest.mark.parametrize("resource", [None, ORDERS])
+def test_of_a_person_nothing_is_not_asked(resource: str | None) -> None:
+    """Scopes that nobody knows are left out; where none is left, nobody could be asked for consent to it."""
+    with pytest.raises(InvalidScope):
+        reach(ONE, "https://id.example", "unheard-of", resource)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,18 @@ MEMBERS = {
     "watchword_revocations_jwks_uri": "/revocations/jwks.json",
 }
 
+GRANTS = {
+    "authorization_code",
+    "client_credentials",
+    "refresh_token",
+    "urn:ietf:params:oauth:grant-type:device_code",
+    "urn:ietf:params:oauth:grant-type:jwt-bearer",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
+    "urn:watchword:api-key",
+}
+SIGNED = [*ALGORITHMS, "HS256", "HS384", "HS512"]
+PROVEN = ["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"]
+
 PUBLIC = {"RSA": {"n", "e"}, "EC": {"crv", "x", "y"}, "OKP": {"crv", "x"}}
 
 
@@ -76,11 +88,22 @@ def test_what_is_advertised_of_requests_and_answers(server: Served) -> None:
     assert found["response_modes_supported"] == ["query", "fragment", "form_post"]
     assert found["code_challenge_methods_supported"] == ["S256"]
     assert found["subject_types_supported"] == ["public", "pairwise"]
-    assert found["grant_types_supported"] == ["authorization_code", "client_credentials", "refresh_token"]
+    assert set(found["grant_types_supported"]) == GRANTS
     assert found["authorization_response_iss_parameter_supported"] is True
     assert "RS256" in found["id_token_signing_alg_values_supported"]
     assert "none" not in found["id_token_signing_alg_values_supported"]
     assert {"openid", "offline_access"} <= set(found["scopes_supported"])
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "methods"),
+    [("token", [*PROVEN, "none"]), ("revocation", [*PROVEN, "none"]), ("introspection", PROVEN)],
+)
+def test_it_says_how_clients_authenticate(server: Served, endpoint: str, methods: list[str]) -> None:
+    """RFC 8414 §2: at which endpoint by which way, and what they may sign with; `none` is no algorithm."""
+    found = server.http.get("/.well-known/oauth-authorization-server").json()
+    assert found[f"{endpoint}_endpoint_auth_methods_supported"] == methods
+    assert found[f"{endpoint}_endpoint_auth_signing_alg_values_supported"] == SIGNED
 
 
 @pytest.mark.parametrize("path", ["/jwks.json", "/revocations/jwks.json"])

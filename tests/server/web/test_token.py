@@ -193,11 +193,14 @@ def test_a_token_is_taken_back(server: Served) -> None:
 
 
 def test_introspection_is_for_the_api_of_the_token_only(server: Served) -> None:
-    """RFC 7662 §2.2, §4: to another API the token is not active, and clients may not ask at all."""
+    """RFC 7662 §2.2, §4: to another API the token is not active, nor to another client; its own is told less."""
     token = server.token().json()["access_token"]
     assert introspection(server, token)["aud"] == AUDIENCE
     assert introspection(server, token, server.known.other_api) == {"active": False}
-    refused = server.http.post("/introspect", data={"token": token}, auth=server.known.machine)
+    assert introspection(server, token, server.known.web) == {"active": False}
+    assert introspection(server, token, server.known.machine)["client_id"] == server.known.machine[0]
+    assert "rev" not in introspection(server, token, server.known.machine)
+    refused = server.http.post("/introspect", data={"token": token, "client_id": server.known.spa})
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
 
 

@@ -8,9 +8,11 @@ import typer
 
 from watchword_server.cli import (
     api,
+    api_key,
     client,
     dev,
     doctor,
+    grant,
     init,
     key,
     migrate,
@@ -61,6 +63,8 @@ def application(world: World) -> typer.Typer:
         ("user", user),
         ("client", client),
         ("api", api),
+        ("api-key", api_key),
+        ("grant", grant),
         ("key", key),
         ("revoke", revoke),
         ("token", token),

@@ -23,6 +23,9 @@ from watchword_server.protocol.values import Api, Encryption
 LARGEST: Final = 64 * 1024
 """Bytes of the largest file that may hold a key."""
 
+UNITS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
+"""Seconds."""
+
 Alg = Annotated[
     str | None, typer.Option("--alg", metavar="ALG", help=f"Tokens are signed with it: {', '.join(ALGORITHMS)}.")
 ]
@@ -71,6 +74,16 @@ async def warning(desk: Desk, api: Api) -> tuple[dict[str, str], str]:
     logging.getLogger("watchword_server").addHandler(logging.NullHandler())
     trouble = await choices.trouble(desk.issuer, api, desk.now)
     return ({"warning": trouble}, "Until that is mended, this API gets no tokens.") if trouble else ({}, "")
+
+
+def seconds(span: str) -> int:
+    """What a span of time such as `24h` says; 0 for an empty one. Raises Usage."""
+    if not span:
+        return 0
+    number, unit = span[:-1], span[-1]
+    if unit not in UNITS or not number.isascii() or not number.isdigit() or len(number) > 9:
+        raise Usage(f"{span!r} is no span of time: say a number and one of {', '.join(UNITS)}, such as 24h")
+    return int(number) * UNITS[unit]
 
 
 def sentences(*parts: str) -> str:

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 from msgspec import structs
 
+from watchword_server.cli import client_key
 from watchword_server.cli.answers import Answer
-from watchword_server.cli.choosing import Alg, NoAlg, begins, sentences
+from watchword_server.cli.answers import shown as shown_as_time
+from watchword_server.cli.choosing import Alg, NoAlg, begins, seconds, sentences
 from watchword_server.cli.describing import applied, describing, shown
 from watchword_server.cli.desk import Desk, at_desk, enlist, group
 from watchword_server.cli.failures import Usage
@@ -61,6 +63,7 @@ def commands() -> typer.Typer:
         ("invite", invite),
     ):
         enlist(app, name, at_desk(act))
+    app.add_typer(client_key.commands(), name="key")
     return app
 
 
@@ -158,10 +161,21 @@ async def enable(desk: Desk, client_id: Which) -> Answer:
     return Answer(record(await clients.enable(desk.issuer, desk.by, client_id, desk.now)))
 
 
-async def secret(desk: Desk, client_id: Which) -> Answer:
-    """Replace a client's secret. The old one stops at once."""
-    client, made = await clients.new_secret(desk.issuer, desk.by, client_id, desk.now)
-    return with_secret(client, made)
+async def secret(
+    desk: Desk,
+    client_id: Which,
+    overlap: Annotated[str, typer.Option(metavar="SPAN", help="The old one is good for that long: 90s, 24h, 7d.")] = "",
+    signing: Annotated[bool, typer.Option("--signing", help="One that it can sign with: client_secret_jwt.")] = False,
+) -> Answer:
+    """Replace a client's secret. The old one stops at once, or after the overlap; one before that has ended anyway."""
+    both = seconds(overlap)
+    client, made = await clients.new_secret(desk.issuer, desk.by, client_id, desk.now, both, signing)
+    answer = with_secret(client, made)
+    if not both:
+        return answer
+    until = desk.now + both
+    note = f"The old one is good until {shown_as_time('until', until)}."
+    return replace(answer, document={**answer.document, "old_secret_until": until}, note=sentences(answer.note, note))
 
 
 async def invite(

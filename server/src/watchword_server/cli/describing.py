@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -17,7 +17,8 @@ from watchword.jose.jwt import claims
 from watchword_server.cli.answers import Answer
 from watchword_server.cli.desk import Desk
 from watchword_server.cli.failures import Usage
-from watchword_server.protocol.client_metadata import ENC, METHODS
+from watchword_server.protocol.client_authentication import METHODS
+from watchword_server.protocol.client_metadata import ENC
 from watchword_server.protocol.registration import ALGORITHMS
 from watchword_server.protocol.values import ClientMetadata
 
@@ -55,6 +56,9 @@ def _switch(flag: str, help: str) -> Any:
 OPTIONS: Final[Mapping[str, Any]] = {
     "application_type":   _switch("--native/--web", "It runs on a person's device: any port on loopback, own schemes."),
     "token_endpoint_auth_method": _text("--auth-method", f"How it will authenticate: {', '.join(METHODS)}.", "METHOD"),
+    "token_endpoint_auth_signing_alg": _text("--auth-alg", "Its assertions are signed with it alone.", "ALG"),
+    "assertion_audience": _switch(
+        "--assertions-for-token-endpoint/--assertions-for-issuer", "Whom its assertions name; the issuer else."),
     "pkce":               _option(Pkce, "--pkce", "Whether it has to use PKCE; public clients have to."),
     "post_logout_redirect_uris": _texts("--post-logout-redirect-uri", "Where people may return to, signed out."),
     "backchannel_logout_uri": _text("--backchannel-logout-uri", "Told when a session ends."),
@@ -76,6 +80,11 @@ OPTIONS: Final[Mapping[str, Any]] = {
         "--require-par/--no-require-par", "No request of it is taken that was not pushed."),
     "jwks":               _option(Path, "--jwks", "Its public keys: a file with a JWK set.", "FILE"),
     "jwks_uri":           _text("--jwks-uri", "Where its public keys lie."),
+    "fapi2":              _switch("--fapi2/--no-fapi2", "It keeps to the FAPI 2.0 Security Profile, all of it."),
+    "dpop_bound_access_tokens": _switch("--dpop/--no-dpop", "It gets no token that is not bound to a key (DPoP)."),
+    "signs_tokens":       _switch("--signs-tokens/--no-signs-tokens", "It signs its own tokens for its APIs."),
+    "acts_for":           _texts("--acts-for", "A client whose tokens it may exchange; * for any.", "CLIENT_ID"),
+    "impersonates":       _switch("--impersonate/--no-impersonate", "Its exchanged tokens need not say that it acts."),
     "default_max_age":    _option(int, "--default-max-age", "Seconds since a sign-in, at most.", "SECONDS"),
     "require_auth_time":  _switch("--require-auth-time/--no-require-auth-time", "ID tokens say when."),
     "default_acr_values": _texts("--default-acr-value", "How people are to sign in.", "ACR"),
@@ -88,9 +97,10 @@ OPTIONS: Final[Mapping[str, Any]] = {
 }
 # fmt: on
 
-_WORDS: Final[Mapping[str, tuple[Literal["native", "pairwise"], Literal["web", "public"]]]] = {
+_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "application_type": ("native", "web"),
     "subject_type": ("pairwise", "public"),
+    "assertion_audience": ("token_endpoint", "issuer"),
 }
 """What the two sides of a switch mean."""
 
@@ -126,8 +136,11 @@ def applied(metadata: ClientMetadata, said: Mapping[str, Any]) -> ClientMetadata
 
 def shown(metadata: ClientMetadata) -> dict[str, Any]:
     """As programs read it: what differs from the usual, and nothing by which anybody could act for the client."""
-    found: dict[str, Any] = msgspec.to_builtins(replace(metadata, management_hash=None))
-    return {"id_token_signed_response_alg": metadata.id_token_signed_response_alg, **found}
+    public = replace(metadata, management_hash=None, sealed_secret=None, retiring_secret=None)
+    found: dict[str, Any] = msgspec.to_builtins(public)
+    retiring = metadata.retiring_secret
+    until = {} if retiring is None else {"old_secret_until": retiring.until}
+    return {"id_token_signed_response_alg": metadata.id_token_signed_response_alg, **found, **until}
 
 
 def _meant(said: Mapping[str, Any]) -> dict[str, Any]:

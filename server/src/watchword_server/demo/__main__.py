@@ -23,6 +23,7 @@ class Settings:
     port: int
     issuer: str
     audience: str
+    public_url: str
     client_id: str
     client_secret: str = field(repr=False)
     stale_after: timedelta
@@ -38,6 +39,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         port=int(port),
         issuer=environ["ORDERS_ISSUER"],
         audience=environ["ORDERS_AUDIENCE"],
+        public_url=environ.get("ORDERS_URL", f"http://localhost:{port}"),
         client_id=environ["ORDERS_CLIENT_ID"],
         client_secret=Path(file).read_text().strip() if file else environ["ORDERS_CLIENT_SECRET"],
         stale_after=timedelta(seconds=float(environ.get("ORDERS_STALE_AFTER", "10"))),
@@ -59,9 +61,10 @@ def main() -> None:
         credentials=(settings.client_id, settings.client_secret),
         stale_after=settings.stale_after,
         refuse_after=settings.refuse_after,
+        client_tokens=True,
     )
     uvicorn.run(
-        application(verifier),
+        application(verifier, settings.public_url),
         host=settings.host,
         port=settings.port,
         timeout_graceful_shutdown=5,

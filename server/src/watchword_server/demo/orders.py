@@ -33,9 +33,9 @@ class Order(NewOrder):
     number: int
 
 
-def application(verifier: Verifier) -> FastAPI:
-    """The API, deciding with this verifier, whose life is its own."""
-    bearer = Bearer(verifier, cookie=COOKIE, origins=(verifier.issuer,))
+def application(verifier: Verifier, public_url: str) -> FastAPI:
+    """The API, deciding with this verifier, whose life is its own; clients know it by the URL."""
+    bearer = Bearer(verifier, cookie=COOKIE, origins=(verifier.issuer,), public_url=public_url)
     may_read = Security(bearer, scopes=["orders:read"])
     may_write = Security(bearer, scopes=["orders:write"])
     anybody = Security(bearer)

@@ -25,6 +25,8 @@ async def with_access(issuer: Issuer, sub: str, now: int) -> Sequence[App]:
     """By name: those that have a grant that lives, or that may come again and need not ask."""
     scopes: dict[str, dict[str, int]] = {}
     for grant in await issuer.stores.grants.of(sub, now):
+        if grant.lineage:  # nobody gave it that: it came of what another has, and ends with it
+            continue
         for one in grant.scope:
             known = scopes.setdefault(grant.client_id, {})
             known[one] = min(known.get(one, grant.created_at), grant.created_at)
@@ -48,10 +50,12 @@ async def take_back(issuer: Issuer, by: Account, client_id: str, visitor: Visito
         return None
     lifetime = (await issuer.stores.log.head()).lifetime
     grants = [one for one in await issuer.stores.grants.of(sub, now) if one.client_id == client_id]
+    gids = {one.gid for one in grants}
+    heads = [one for one in grants if gids.isdisjoint(one.lineage)]  # what came of these names them
     await issuer.stores.journal.save(
         EndGrantsBetween(sub, client_id, now),
         Forget(sub, client_id),
-        *(revoke(deaths.grant(one.gid, now, lifetime)) for one in grants),
+        *(revoke(deaths.grant(one.gid, now, lifetime)) for one in heads),
         audit(visitor.caller, now, f"user:{sub}", "consent.revoke", target=f"client:{client_id}", grants=len(grants)),
     )
     return client

@@ -13,10 +13,12 @@ from typing import Final
 import msgspec
 
 from watchword_server.changes import Add, Advance, Change, Finish, Remember, Unrevoked
-from watchword_server.flows import at_browser
+from watchword_server.flows import at_browser, client_documents
 from watchword_server.flows.at_browser import Account, Visitor, kept, spelled
+from watchword_server.flows.granting import given_in
 from watchword_server.flows.hints import hinted
 from watchword_server.flows.issuer import Issuer, audit
+from watchword_server.flows import requests
 from watchword_server.flows.requests import resolved
 from watchword_server.flows.subjects import subject_for
 from watchword_server.ports import Conflict, Head
@@ -34,8 +36,8 @@ from watchword_server.protocol.errors import AccessDenied, InvalidRequest, Login
 from watchword_server.protocol.grants.authorization_code import LIFETIME, PREFIX, Code
 from watchword_server.protocol.interaction import Standing, Step, is_sure, next_step
 from watchword_server.protocol.person import is_another
-from watchword_server.protocol.targets import OFFLINE, OPENID, reach
-from watchword_server.protocol.values import Authentication, Client, Consent, Grant, Interaction
+from watchword_server.protocol.targets import OPENID, reach
+from watchword_server.protocol.values import Client, Consent, Grant, Interaction
 
 WAITS: Final = 30 * 60
 """Seconds for which a request waits for a person."""
@@ -82,7 +84,10 @@ class Case(msgspec.Struct, frozen=True):
 async def begin(issuer: Issuer, asked: Asked, visitor: Visitor, now: int) -> Outcome:
     """Take a request. Raises NotAddressable where nobody but the person can be told."""
     head = await issuer.stores.log.head()
-    client = await issuer.stores.clients.find(asked.values.get("client_id", ""), head)
+    client = await client_documents.current(issuer, asked.values.get("client_id", ""), head, visitor.caller, now)
+    before = await _came_before(issuer, asked, visitor, now)
+    if before is not None:
+        return await go_on(issuer, *before, visitor, now)
     whole = await resolved(issuer, client, asked, now)
     to = addressed(client, whole.asked, _is_native(client))
     try:
@@ -92,7 +97,7 @@ async def begin(issuer: Issuer, asked: Asked, visitor: Visitor, now: int) -> Out
         step = next_step(case.request, case.standing, now)
         if step is Step.ANSWER:
             return await _granted(issuer, head, case, None, case.request.scope, (), visitor, now)
-        return await _kept_waiting(issuer, whole.asked, step, case.client, visitor, now)
+        return await _kept_waiting(issuer, asked, whole.asked, step, case.client, visitor, now)
     except OAuthError as error:
         return _refused(issuer, to, error)
 
@@ -172,7 +177,7 @@ async def select(issuer: Issuer, handle: str, on: Interaction, sid: str, visitor
 
 async def _again(issuer: Issuer, on: Interaction, visitor: Visitor, now: int) -> tuple[Addressee, Case | OAuthError]:
     """A request that waits, as it is now: the client may have been changed or disabled since. Raises Gone."""
-    client = await issuer.stores.clients.find(on.client_id)
+    client = await client_documents.current(issuer, on.client_id, None, visitor.caller, now)
     if client is None:
         raise Gone("its client is gone")
     asked = Asked(on.parameters)
@@ -266,9 +271,21 @@ async def _standing(
     )
 
 
-async def _kept_waiting(issuer: Issuer, asked: Asked, step: Step, client: Client, visitor: Visitor, now: int) -> Needed:
-    handle, secret = spelled(issuer), None if visitor.browser is not None else spelled(issuer)
+async def _came_before(issuer: Issuer, link: Asked, visitor: Visitor, now: int) -> tuple[str, Interaction] | None:
+    """A pushed request that waits at this very browser, whose person comes by the same link again."""
+    handle = requests.handle(link, visitor.browser) if visitor.browser is not None else None
+    found = await issuer.stores.requests.interaction(kept(handle)) if handle is not None else None
+    if handle is None or found is None or found.client_id != link.values.get("client_id"):
+        return None
+    return (handle, found) if found.browser == visitor.browser and now < found.expires_at else None
+
+
+async def _kept_waiting(
+    issuer: Issuer, link: Asked, asked: Asked, step: Step, client: Client, visitor: Visitor, now: int
+) -> Needed:
+    secret = None if visitor.browser is not None else spelled(issuer)
     browser = visitor.browser or kept(secret or "")
+    handle = requests.handle(link, browser) or spelled(issuer)
     known = {name: value for name, value in asked.values.items() if name in PARAMETERS}
     waits = Interaction(kept(handle), client.client_id, known, browser, now + WAITS)
     await issuer.stores.journal.save(Add(waits))
@@ -306,6 +323,7 @@ async def _granted(
         await issuer.stores.journal.save(
             Unrevoked(head.rev, sub=grant.sub, client_id=grant.client_id, sid=account.session.sid),
             *([Finish(on.hash)] if on is not None else ()),
+            *await client_documents.kept_too(issuer, case.client),
             *more,
             Add(grant),
             Add(code),
@@ -317,28 +335,9 @@ async def _granted(
 
 
 def _grant(issuer: Issuer, case: Case, account: Account, allowed: tuple[str, ...], now: int) -> Grant:
-    """One that the person allowed in this session; an offline one outlives it, and its tokens name no session."""
-    scope = tuple(one for one in case.scope if one in allowed)
-    session, offline = account.session, OFFLINE in scope
-    told = Authentication(
-        sid=session.sid,
-        auth_time=session.auth_time,
-        amr=session.amr,
-        acr=acr_for(session.amr, case.request.acr_values, case.request.claims),
-        claims=covered(case.request.claims, allowed),
-    )
-    return Grant(
-        issuer.identifier(),
-        case.client.client_id,
-        session.sub,
-        case.audience,
-        scope,
-        now,
-        now + issuer.terms.offline_lifetime if offline else session.expires_at,
-        sid=None if offline else session.sid,
-        made_in=session.sid,
-        authentication=told,
-    )
+    scope, asked, session = tuple(one for one in case.scope if one in allowed), case.request.claims, account.session
+    acr = acr_for(session.amr, case.request.acr_values, asked)
+    return given_in(issuer, session, case.client, case.audience, scope, acr, now, covered(asked, allowed))
 
 
 def _consent(case: Case, account: Account, granted: tuple[str, ...], now: int) -> Consent:

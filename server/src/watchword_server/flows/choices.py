@@ -43,9 +43,16 @@ async def set_api(issuer: Issuer, by: Operator, audience: str, choice: ApiChoice
     if not isinstance(choice.self_service, UnsetType):
         api = replace(api, self_service=choice.self_service)
         changes.append(SetSelfService(api.audience, api.self_service))
-    detail: dict[str, str | int] = {"alg": api.access_token_alg or "", "encryption": _named(api.encryption)}
-    detail["self_service"] = int(api.self_service)
-    row = audit(by.caller, now, by.actor, "api.set", target=f"api:{api.audience}", **detail)
+    row = audit(
+        by.caller,
+        now,
+        by.actor,
+        "api.set",
+        target=f"api:{api.audience}",
+        alg=api.access_token_alg or "",
+        encryption=_named(api.encryption),
+        self_service=int(api.self_service),
+    )
     await issuer.stores.journal.save(*changes, row)
     return api
 

@@ -6,19 +6,22 @@ They are registered with the client (`jwks`) or published by it (`jwks_uri`), ne
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
 from watchword.errors import InvalidKey
 from watchword.jose.jwe import EncryptionKey, encryption_key
-from watchword.jose.jwk import PublicKey, public_key
+from watchword.jose.jwk import PublicKey, key_set, public_key, thumbprint
 from watchword.jose.jwt import claims
-from watchword.jose.members import PRIVATE
+from watchword.jose.members import PRIVATE, read_kid
+from watchword_server.changes import Change
 from watchword_server.flows.api_keys import NoEncryptionKey
+from watchword_server.flows.issuer import revoke
 from watchword_server.flows.published import Place, Published
 from watchword_server.ports import Fetcher
 from watchword_server.protocol.registration import ALGORITHMS, MEMBERS
-from watchword_server.protocol.values import Client
+from watchword_server.protocol.values import Client, ClientMetadata
+from watchword_server.revocation import deaths
 
 KEEP: Final = 3600
 """Seconds for which a key is believed after it was last seen published: a client may have withdrawn it meanwhile."""
@@ -28,6 +31,7 @@ MOST_CLIENTS: Final = 512
 """Clients whose keys are at hand; those that were not asked for the longest make room."""
 
 V = TypeVar("V")
+Jwk = Mapping[str, object]
 
 
 class KeySet:
@@ -40,6 +44,13 @@ class KeySet:
         self._members = [_public(jwk) for jwk in members[:MOST_KEYS] if isinstance(jwk, dict) and _is_public(jwk)]
         self._verifying: dict[str, Mapping[str, PublicKey]] = {}
         self._encrypting: dict[str, EncryptionKey | None] = {}
+        self._signing: Mapping[str, PublicKey] | None = None
+
+    async def signing(self) -> Mapping[str, PublicKey]:
+        """All keys that sign by one algorithm, which each says itself, by `kid`."""
+        if self._signing is None:
+            self._signing = await asyncio.to_thread(key_set, {"keys": self._members})
+        return self._signing
 
     async def verifying(self, alg: str) -> Mapping[str, PublicKey]:
         """The keys that verify this algorithm, by `kid`. One that is alone is found without a `kid` as well (OpenID
@@ -80,6 +91,11 @@ class ClientKeys:
             return keys
         newer = await self._followed(client, client.metadata.jwks_uri).anew(now)
         return keys if newer is None or newer is found else await newer.verifying(alg)
+
+    async def signing(self, client: Client, now: int) -> Mapping[str, PublicKey] | None:
+        """What the client signs its own tokens with, by `kid`; None where its keys cannot be read."""
+        found = await self._at(client, now)
+        return None if found is None else await found.signing()
 
     async def encryption(self, client: Client, alg: str, now: int) -> EncryptionKey:
         """The key that something for this client is encrypted to. Raises NoEncryptionKey."""
@@ -122,6 +138,31 @@ class ClientKeys:
         for evicted in _keep(self._published, client.client_id, known):
             evicted.close()
         return known
+
+
+def deaths_by_removal(before: Client, after: Client, now: int) -> tuple[Change, ...]:
+    """What has to die with the keys that a client signed its own tokens with, and has no more."""
+    if not before.metadata.signs_tokens:
+        return ()
+    left = {name_of(one) for one in registered(after.metadata)}
+    gone = [kid for kid in map(name_of, registered(before.metadata)) if kid not in left]
+    return tuple(death(before.client_id, kid, now) for kid in gone)
+
+
+def registered(metadata: ClientMetadata) -> Sequence[Jwk]:
+    """The keys that a client has registered by value."""
+    keys = (metadata.jwks or {}).get("keys")
+    return [one for one in keys if isinstance(one, dict)] if isinstance(keys, list) else []
+
+
+def name_of(jwk: Jwk) -> str:
+    """Its `kid`, or its thumbprint where it has none: as `public_key` names it."""
+    return read_kid(jwk, thumbprint(jwk))
+
+
+def death(client_id: str, kid: str, now: int) -> Change:
+    """What kills all that a client has signed with a key for an API, whatever it claims."""
+    return revoke(deaths.key(f"{client_id}/{kid}", now))
 
 
 def _keep(store: dict[str, V], name: str, value: V) -> list[V]:

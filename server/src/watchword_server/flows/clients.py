@@ -6,23 +6,25 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
-from watchword.jose.b64 import b64url
 from watchword.wire.metadata import is_local
 from watchword_server.changes import Add, Change, ReplaceClient, SetApiSecret, SetClientDisabled, SetClientSecret
-from watchword_server.flows import keys
+from watchword_server.flows import client_secrets, keys
 from watchword_server.flows.administration import Operator, Refused, Taken, Unknown
+from watchword_server.flows.client_keys import deaths_by_removal
+from watchword_server.flows.for_verifiers import deaths_by_ban
 from watchword_server.flows.issuer import Issuer, audit, revoke
 from watchword_server.flows.subjects import deaths_by_renaming
 from watchword_server.flows.token import GRANTS
 from watchword_server.ports import Conflict, FetchFailed
-from watchword_server.protocol.client_authentication import secret_hash
+from watchword_server.protocol import fapi2
 from watchword_server.protocol.client_metadata import checked_metadata, must_list
 from watchword_server.protocol.grants.authorization_code import GRANT_TYPE as AUTHORIZATION_CODE
+from watchword_server.protocol.grants.device_code import GRANT_TYPE as DEVICE_CODE
 from watchword_server.protocol.registration import (
     checked_alg,
     checked_api,
@@ -30,10 +32,8 @@ from watchword_server.protocol.registration import (
     checked_encryption,
 )
 from watchword_server.protocol.uris import BadRegistration
-from watchword_server.protocol.values import CONFIDENTIAL, Api, Client, ClientMetadata, Encryption
+from watchword_server.protocol.values import CONFIDENTIAL, Api, Client, ClientMetadata, Encryption, RetiringSecret
 from watchword_server.revocation import deaths
-
-SECRET_PREFIX = "wws_"
 
 logger = logging.getLogger(__name__)
 
@@ -63,12 +63,16 @@ async def add_api(
     now: int,
     access_token_alg: str | None = None,
     encryption: Encryption | None = None,
+    self_service: bool = False,
 ) -> tuple[Api, str]:
-    """Register an API; the second part is its secret, which nobody can read again."""
-    secret = _secret(issuer)
+    """Register an API; the second part is its secret, which nobody can read again.
+
+    `self_service`: clients that no operator registered may ask for its scopes too.
+    """
+    fresh = client_secrets.plain(issuer)
     wanted = registrable(issuer, encryption)
     client_id = f"api_{issuer.identifier()}"
-    api = Api(audience, name, scopes, client_id, secret_hash(secret), now, access_token_alg, wanted)
+    api = Api(audience, name, scopes, client_id, fresh.hash, now, access_token_alg, wanted, self_service)
     try:
         checked_api(api)
         if audience == issuer.terms.issuer:
@@ -80,7 +84,7 @@ async def add_api(
     keys_too = await begun(issuer, access_token_alg, now)
     row = audit(by.caller, now, by.actor, "api.add", target=f"api:{audience}")
     await _save(issuer, f"the API {audience} is registered already", Add(api), *keys_too, row)
-    return api, secret
+    return api, fresh.secret
 
 
 def registrable(issuer: Issuer, encryption: Encryption | None) -> Encryption | None:
@@ -110,33 +114,45 @@ async def find_api(issuer: Issuer, audience: str) -> Api:
 async def new_api_secret(issuer: Issuer, by: Operator, audience: str, now: int) -> tuple[Api, str]:
     """Replace an API's secret; the old one stops at once."""
     api = await find_api(issuer, audience)
-    secret = _secret(issuer)
+    fresh = client_secrets.plain(issuer)
     row = audit(by.caller, now, by.actor, "api.secret", target=f"api:{api.audience}")
-    await issuer.stores.journal.save(SetApiSecret(api.audience, secret_hash(secret)), row)
-    return api, secret
+    await issuer.stores.journal.save(SetApiSecret(api.audience, fresh.hash), row)
+    return api, fresh.secret
 
 
 async def add(issuer: Issuer, by: Operator, new: NewClient, now: int) -> tuple[Client, str | None]:
     """Register a client; the second part is the secret of a confidential one, shown this once."""
-    client, secret = made(issuer, new, now)
+    client, secret, conditions = await made(issuer, new, now)
     try:
         client = await checked(issuer, client)
     except BadRegistration as error:
         raise Refused(str(error)) from error
     keys_too = await keys_for(issuer, client, now)
     row = audit(by.caller, now, by.actor, "client.add", target=f"client:{client.client_id}")
-    await _save(issuer, "the client is registered already", Add(client), *keys_too, row)
+    await _save(issuer, "the client is registered already", *conditions, Add(client), *keys_too, row)
     return client, secret
 
 
-def made(issuer: Issuer, new: NewClient, now: int) -> tuple[Client, str | None]:
-    """A client that nobody has looked at yet, and its secret unless it is public."""
-    secret = _secret(issuer) if new.kind == CONFIDENTIAL else None
+class Unchecked(NamedTuple):
+    """A client that nobody has looked at yet, its secret if it needs one, and on which condition it may be saved."""
+
+    client: Client
+    secret: str | None
+    conditions: tuple[Change, ...] = ()
+
+
+async def made(issuer: Issuer, new: NewClient, now: int) -> Unchecked:
+    """A new client, unchecked. Raises KeyStoreError where its secret has to be sealed and cannot be."""
+    client_id = f"client_{issuer.identifier()}"
+    metadata, fresh = fapi2.settled(new.metadata), None
+    if not client_secrets.needs_none(new.kind, metadata):
+        fresh = await client_secrets.make(issuer, client_id, client_secrets.signs(metadata))
+        metadata = replace(metadata, sealed_secret=fresh.sealed)
     client = Client(
-        client_id=f"client_{issuer.identifier()}",
+        client_id=client_id,
         name=new.name,
         kind=new.kind,
-        secret_hash=secret_hash(secret) if secret else None,
+        secret_hash=None if fresh is None else fresh.hash,
         grant_types=new.grant_types,
         access=new.access,
         created_at=now,
@@ -145,9 +161,9 @@ def made(issuer: Issuer, new: NewClient, now: int) -> tuple[Client, str | None]:
         origins=new.origins,
         rotates=new.rotates,
         access_token_alg=new.access_token_alg,
-        metadata=new.metadata,
+        metadata=metadata,
     )
-    return client, secret
+    return Unchecked(client, None) if fresh is None else Unchecked(client, fresh.secret, fresh.conditions)
 
 
 async def checked(issuer: Issuer, client: Client) -> Client:
@@ -156,7 +172,7 @@ async def checked(issuer: Issuer, client: Client) -> Client:
     checked_client(client, apis, (*GRANTS, AUTHORIZATION_CODE))
     local = is_local(issuer.terms.issuer)
     # On a thread: the checks of RSA keys take a while.
-    settled = await asyncio.to_thread(checked_metadata, client, local)
+    settled = await asyncio.to_thread(checked_metadata, fapi2.profiled(client), local)
     if settled.metadata.sector_identifier_uri is not None:
         await _must_share_a_sector(issuer, settled, settled.metadata.sector_identifier_uri)
     return settled
@@ -165,7 +181,7 @@ async def checked(issuer: Issuer, client: Client) -> Client:
 async def keys_for(issuer: Issuer, client: Client, now: int) -> Sequence[Change]:
     """The keys that a client's choice of algorithms needs, to be saved with it. Raises Refused."""
     chosen = [client.access_token_alg, client.metadata.userinfo_signed_response_alg]
-    if AUTHORIZATION_CODE in client.grant_types:
+    if not {AUTHORIZATION_CODE, DEVICE_CODE}.isdisjoint(client.grant_types):
         chosen.append(client.metadata.id_token_signed_response_alg)
     algs = sorted({alg for alg in chosen if alg is not None})
     return [change for alg in algs for change in await begun(issuer, alg, now)]
@@ -192,19 +208,36 @@ async def change(issuer: Issuer, by: Operator, client: Client, now: int) -> Clie
     keys_too = await keys_for(issuer, client, now)
     row = audit(by.caller, now, by.actor, "client.set", target=f"client:{client.client_id}")
     renamed = await deaths_by_renaming(issuer, before, client, now)
-    await issuer.stores.journal.save(ReplaceClient(client), *renamed, *keys_too, row)
+    gone = *deaths_by_removal(before, client, now), *await deaths_by_ban(issuer, before, client, now)
+    await issuer.stores.journal.save(ReplaceClient(client), *renamed, *gone, *keys_too, row)
     return client
 
 
-async def new_secret(issuer: Issuer, by: Operator, client_id: str, now: int) -> tuple[Client, str]:
-    """Replace a client's secret; the old one stops at once."""
+async def new_secret(
+    issuer: Issuer, by: Operator, client_id: str, now: int, overlap: int = 0, signing: bool = False
+) -> tuple[Client, str]:
+    """Replace a client's secret. The one before is good for `overlap` seconds more, and one before that not at all.
+
+    `signing`: it is to be one that the client can sign with; always so where that is the client's way.
+    """
     client = await find(issuer, client_id)
     if client.kind != CONFIDENTIAL:
         raise Refused(f"{client_id} is a public client and has no secret")
-    secret = _secret(issuer)
-    row = audit(by.caller, now, by.actor, "client.secret", target=f"client:{client_id}")
-    await issuer.stores.journal.save(SetClientSecret(client_id, secret_hash(secret)), row)
-    return client, secret
+    if not 0 <= overlap <= client_secrets.LONGEST_OVERLAP:
+        raise Refused(f"two secrets are good at once for at most {client_secrets.LONGEST_OVERLAP // 86400} days")
+    fresh = await client_secrets.make(issuer, client_id, signing or client_secrets.signs(client.metadata))
+    metadata = replace(client.metadata, sealed_secret=fresh.sealed, retiring_secret=_retiring(client, now, overlap))
+    client = replace(client, secret_hash=fresh.hash, metadata=metadata)
+    row = audit(by.caller, now, by.actor, "client.secret", target=f"client:{client_id}", overlap=overlap)
+    changes = (SetClientSecret(client_id, fresh.hash), ReplaceClient(client))
+    await _save(issuer, "others changed keys at the same moment: run it again", *fresh.conditions, *changes, row)
+    return client, fresh.secret
+
+
+def _retiring(client: Client, now: int, overlap: int) -> RetiringSecret | None:
+    if client.secret_hash is None or not overlap:
+        return None
+    return RetiringSecret(client.secret_hash, now + overlap, client.metadata.sealed_secret)
 
 
 async def disable(issuer: Issuer, by: Operator, client_id: str, now: int) -> Client:
@@ -239,10 +272,6 @@ async def _must_share_a_sector(issuer: Issuer, client: Client, uri: str) -> None
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadRegistration("sector_identifier_uri is not JSON") from error
     must_list(document, client.redirect_uris, uri)
-
-
-def _secret(issuer: Issuer) -> str:
-    return SECRET_PREFIX + b64url(issuer.random(32))
 
 
 async def _save(issuer: Issuer, taken: str, *changes: Change) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from watchword_server.changes import Change, EndSession, EndSessionsOf, Send
+from watchword_server.changes import Change, EndGrant, EndSession, EndSessionsOf, Send
 from watchword_server.flows.issuer import Issuer, revoke
 from watchword_server.flows.subjects import deaths_of
 from watchword_server.ports import Party
@@ -22,6 +22,14 @@ async def of_session(issuer: Issuer, sid: str, now: int, lifetime: int) -> tuple
     """
     told = await _word(issuer, await issuer.stores.grants.parties(sid), now)
     return (EndSession(sid, now), revoke(deaths.session(sid, now, lifetime)), *told)
+
+
+def of_token(jti: str, exp: int, now: int) -> tuple[Change, ...]:
+    """One access token, and all that came of it by exchange, which names it. `exp` is when it expires at the latest.
+
+    A grant has the token's name where it stands for a token without one, or is that of an exchanged token.
+    """
+    return EndGrant(jti, now), revoke(deaths.token(jti, exp))
 
 
 async def of_person(issuer: Issuer, sub: str, now: int, lifetime: int) -> tuple[Change, ...]:

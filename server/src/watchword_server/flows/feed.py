@@ -85,7 +85,14 @@ class Feed:
             client_id=principal.client_id,
             sid=principal.sid,
             gid=principal.gid,
+            lineage=principal.lineage,
+            via=principal.via,
         )
+
+    async def remembered(self, *names: tuple[Kind, str]) -> int:
+        """Until when (seconds) the latest entry of these has to be known, of all that are committed by now; 0: none."""
+        await self.catch_up()
+        return max(self._dead.remembered(kind, name) for kind, name in names)
 
     def nudge(self) -> None:
         """Something was committed, here or by another process: look now."""

@@ -10,9 +10,12 @@ import msgspec
 
 from watchword.jose.b64 import b64url
 from watchword_server.changes import Audit, Revoke
+from watchword_server.flows.documents_read import Documents
+from watchword_server.flows.nonces import Nonces
 from watchword_server.flows.repeats import Repeats
 from watchword_server.flows.salt import Salt
 from watchword_server.ports import Attempts, Fetcher, KeyStore, MasterKeys, PasswordHasher, Random, Spent, Stores
+from watchword_server.protocol.grants.token_exchange import Bounds
 from watchword_server.revocation.deaths import Death
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from watchword_server.flows.leases import Register
     from watchword_server.flows.logos import Logos
     from watchword_server.flows.references import References
+    from watchword_server.flows.trusted_issuers import TrustedIssuers
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,12 @@ class Terms:
     registration_pkce: Literal["required", "optional"] = "required"
     registration_apis: tuple[str, ...] = ()
     """The audiences that who registers itself may ask for."""
+    metadata_documents: bool = True
+    """Whether clients may be known by their metadata documents, which nobody registers."""
+    dpop_nonce: Literal["offered", "required"] = "offered"
+    """Whether proofs of possession may do without a nonce of ours (RFC 9449 §8)."""
     audit_retention: int = 400 * 24 * 3600
+    exchange: Bounds = Bounds()
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
@@ -78,10 +87,13 @@ class Issuer:
     client_keys: ClientKeys
     references: References
     logos: Logos
+    trusted: TrustedIssuers
     fetcher: Fetcher
     random: Random = field(repr=False)
     repeats: Repeats = field(default_factory=Repeats, repr=False)
     salt: Salt = field(default_factory=Salt, repr=False)
+    nonces: Nonces = field(default_factory=Nonces, repr=False)
+    documents: Documents = field(default_factory=Documents, repr=False)
 
     def identifier(self) -> str:
         """A new `sid`, `gid` or `jti`: 128 random bits, never beginning with a dash as options do."""

@@ -47,7 +47,11 @@ class Ring:
 
     def signs(self, alg: str | None) -> Sign:
         """Signs an access token by this algorithm; by the deployment's own where none is chosen, or none signs yet."""
-        return self.sign_access.get(alg or self.algorithm) or self.sign_access[self.algorithm]
+        return self.sign_access[self.now(alg)]
+
+    def now(self, alg: str | None) -> str:
+        """The algorithm by which an access token is signed now, where this one was chosen."""
+        return alg if alg is not None and alg in self.sign_access else self.algorithm
 
     def signs_for(self, kind: Kind, alg: str) -> Sign:
         """Signs an ID token (or userinfo, which is typed alike) or a logout token, by this algorithm and no other.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from watchword_server.changes import Change, RetireKey, StoredKey, Unresealed
-from watchword_server.flows import keys
+from watchword_server.flows import client_secrets, keys
 from watchword_server.flows.administration import Operator, Refused
 from watchword_server.flows.issuer import Issuer, audit, revoke
 from watchword_server.ports import Conflict, KeyStoreError, MasterKeySource
@@ -66,7 +66,8 @@ async def rotate(issuer: Issuer, by: Operator, now: int) -> Rotated:
 
     Killed anywhere, all keys still open, and it is to be run again. Raises KeyStoreError, Refused or Unavailable.
     """
-    before = (await seals(issuer)).source  # nothing is begun where a key does not open
+    before = (await seals(issuer)).source  # nothing is begun where a key does not open, or a secret
+    await client_secrets.must_open(issuer)
     renewal = await asyncio.to_thread(issuer.master_keys.renew)
     try:
         resealed = await _reseal(issuer, by, now)
@@ -90,6 +91,7 @@ async def revoke_lost(issuer: Issuer, by: Operator, now: int) -> Sequence[str]:
     if lost:
         await issuer.stores.journal.save(*(change for key in lost for change in _end(key, by, now)))
         await keys.prepare(issuer, by, now)
+    await client_secrets.forget_lost(issuer, by, now)
     return [key.kid for key in lost]
 
 
@@ -118,9 +120,11 @@ async def _reseal(issuer: Issuer, by: Operator, now: int) -> list[str]:
     for _ in range(LOOKS):
         try:
             found = await keys.reseal(issuer, by, now)
-        except Conflict:  # somebody else changed keys at the same moment
+            # After the keys: a secret that was sealed before them is there by now, or is never saved.
+            secrets = await client_secrets.reseal(issuer, by, now)
+        except Conflict:  # somebody else changed keys or secrets at the same moment
             continue
-        if not found:
+        if not found and not secrets:
             return resealed
         resealed += found
     raise Refused("others change keys all the time; run it again, and until then keep the old master key")

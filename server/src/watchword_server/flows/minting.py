@@ -11,12 +11,13 @@ from watchword_server.changes import Change
 from watchword_server.flows.abreast import sign_abreast
 from watchword_server.flows.encryption import Seal, seal_of, sealed
 from watchword_server.flows.issuer import Issuer
-from watchword_server.flows.keyring import Ring
+from watchword_server.flows.keyring import NoSigningKey, Ring
 from watchword_server.flows.repeats import Decided
 from watchword_server.flows.subjects import subject_for
 from watchword_server.ports import Head
 from watchword_server.protocol.access_token import AccessClaims, payload
 from watchword_server.protocol.errors import InvalidTarget
+from watchword_server.protocol.fapi2 import permits
 from watchword_server.protocol.targets import chosen_alg
 from watchword_server.protocol.values import Api, Client, Grant
 
@@ -31,6 +32,18 @@ class Tokens(msgspec.Struct, frozen=True, gc=False):
     refresh_token: str | None = None
     id_token: str | None = None
     token_type: Literal["Bearer", "DPoP"] = "Bearer"
+    issued_token_type: str | None = None
+    """What kind of token it is, where one was exchanged for it (RFC 8693 §2.2.1)."""
+
+
+class Came(NamedTuple):
+    """What a token has of the one that it was exchanged for: how that calls its subject, whose hands it came through.
+
+    To another client the person may have another name; but who holds the token has read this one.
+    """
+
+    subject: str
+    via: tuple[str, ...]
 
 
 class Minted(NamedTuple):
@@ -81,6 +94,15 @@ def for_clients(
     ]
 
 
+def signed_well(ring: Ring, client: Client, alg: str | None) -> str | None:
+    """The algorithm that was chosen. Raises NoSigningKey where no key of it signs yet, and what signs instead is none
+    that the client may take (FAPI 2.0 §5.4.1).
+    """
+    if not permits(client, ring.now(alg)):
+        raise NoSigningKey(f"no {alg} key signs access tokens yet")
+    return alg
+
+
 def bound_to(jkt: str | None) -> Mapping[str, str] | None:
     """The claim that binds a token to a key (RFC 9449 §6.1)."""
     return None if jkt is None else {"jkt": jkt}
@@ -116,21 +138,23 @@ async def for_grant(
     now: int,
     refresh: str | None,
     jkt: str | None = None,
+    came: Came | None = None,
 ) -> Minted:
     """A token of a person by a client, who is named in it as the client knows them. It never outlives its grant.
 
-    `jkt` is the thumbprint of the key that it is bound to.
+    `jkt` is the thumbprint of the key that it is bound to. One that `came` by exchange is the only one of its grant,
+    and has its name.
     """
     api = await registered(issuer, grant.audience, head)
     seal = await seal_of(issuer, api, now)
     how = grant.authentication
     claims = AccessClaims(
         iss=issuer.terms.issuer,
-        sub=await subject_for(issuer, client, grant.sub),
+        sub=await subject_for(issuer, client, grant.sub) if came is None else came.subject,
         aud=grant.audience,
         exp=min(now + issuer.terms.access_lifetime, grant.expires_at),
         iat=now,
-        jti=issuer.identifier(),
+        jti=issuer.identifier() if came is None else grant.gid,
         client_id=grant.client_id,
         rev=head.rev,
         scope=" ".join(scope),
@@ -140,11 +164,13 @@ async def for_grant(
         acr=None if how is None else how.acr,
         auth_time=None if how is None else how.auth_time,
         lineage=grant.lineage,
+        via=() if came is None else came.via,
         act=grant.act,
         cnf=bound_to(jkt),
     )
     ring = await issuer.keyring.at(head, now)
-    signed = await sign_abreast(ring.signs(chosen_alg(api, client)), payload(claims))
+    alg = signed_well(ring, client, chosen_alg(api, client))
+    signed = await sign_abreast(ring.signs(alg), payload(claims))
     tokens = Tokens(
         signed, claims.jti, claims.exp - now, claims.scope, refresh_token=refresh, token_type=token_type(jkt)
     )

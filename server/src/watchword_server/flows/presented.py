@@ -14,12 +14,17 @@ MAX_TOKEN = 16 * 1024
 """Bytes of the longest access token."""
 
 
-async def presented(issuer: Issuer, token: str, now: int, audience: str | None = None) -> Principal:
+async def presented(
+    issuer: Issuer, token: str, now: int, audience: str | None = None, bound: bool = False
+) -> Principal:
     """What a token says, or InvalidSession: of us, alive, not revoked.
 
     The audience may be any API that is registered here, or the issuer itself for tokens that are about a person and
     nothing else; unless one is named. The log is read to its end first, so a revocation that another process committed
     a moment ago counts. Of an encrypted token, what is signed inside is judged.
+
+    One that is bound to a key is good only where that counts (`bound`): where somebody has yet to prove that they hold
+    it, or nobody uses the token.
     """
     token = await unsealed(issuer, token)
     head = await issuer.stores.log.head()
@@ -33,7 +38,7 @@ async def presented(issuer: Issuer, token: str, now: int, audience: str | None =
             raise InvalidSession("token is for an API that is not registered")
         opener = Opener(Policy(issuer.terms.issuer, aud, max_lifetime=head.lifetime))
         opener.trust(ring.trusted)
-        principal = opener.open(token, now).principal
+        principal = opener.open(token, now, bound=bound).principal
     except InvalidToken as error:
         raise InvalidSession(str(error)) from error
     killed = await issuer.feed.kills(principal)

@@ -6,20 +6,21 @@ from collections.abc import Mapping
 
 import msgspec
 
-from watchword_server.changes import Add, BindGrant, Change, EndGrant, SpendCode
+from watchword_server.changes import Add, Change, EndGrant, SpendCode
 from watchword_server.flows import minting
 from watchword_server.flows.id_tokens import id_token
 from watchword_server.flows.issuer import Caller, Issuer, audit, revoke
 from watchword_server.flows.minting import Tokens
-from watchword_server.flows.refresh import new_token
+from watchword_server.flows.refresh import bound, new_token
 from watchword_server.people.values import User
 from watchword_server.ports import Conflict, Head
 from watchword_server.protocol.errors import CodeReplayed, InvalidGrant, InvalidRequest, InvalidTarget
 from watchword_server.protocol.grants import refresh_token
-from watchword_server.protocol.grants.authorization_code import Code, Offer, Redeemable, must_live, redeem
+from watchword_server.protocol.grants.authorization_code import Code, Offer, Redeemable, redeem
+from watchword_server.protocol.living import must_live
 from watchword_server.protocol.refresh_token import kept, spelled
-from watchword_server.protocol.targets import OPENID
-from watchword_server.protocol.values import PUBLIC, Client, Grant
+from watchword_server.protocol.targets import OPENID, is_for
+from watchword_server.protocol.values import Client, Grant
 from watchword_server.revocation import deaths
 
 
@@ -39,7 +40,7 @@ async def redeem_code(
     try:
         code = redeem(found.code if found is not None else None, offer, client, now)
         grant, user = must_live(found, now)
-        if form.get("resource") not in (None, grant.audience):
+        if not is_for(form.get("resource"), grant.audience):
             raise InvalidTarget("code is for another API")
         return await _tokens(issuer, head, client, grant, user, code, jkt, caller, now)
     except CodeReplayed:
@@ -58,31 +59,43 @@ async def _tokens(
     caller: Caller,
     now: int,
 ) -> Tokens:
+    try:
+        spend = SpendCode(code.hash, now)
+        return await first_tokens(issuer, head, client, grant, user, spend, code.nonce, jkt, caller, now)
+    except Conflict as error:
+        raise CodeReplayed("code was used, or its grant ended, meanwhile") from error
+
+
+async def first_tokens(
+    issuer: Issuer,
+    head: Head,
+    client: Client,
+    grant: Grant,
+    user: User,
+    spend: Change,
+    nonce: str | None,
+    jkt: str | None,
+    caller: Caller,
+    now: int,
+) -> Tokens:
+    """All that a person allowed, for what is spent with it. Raises Conflict where that was spent already."""
     refreshes = refresh_token.GRANT_TYPE in client.grant_types
     raw = spelled(issuer.random(32)) if refreshes else None
     minted = await minting.for_grant(issuer, head, client, grant, grant.scope, user.roles, now, raw, jkt)
     tokens = minted.tokens
     if OPENID in grant.scope:
-        access, nonce = tokens.access_token, code.nonce
+        access = tokens.access_token
         told = await id_token(issuer, head, client, grant, user, access_token=access, nonce=nonce, now=now)
         tokens = msgspec.structs.replace(tokens, id_token=told)
     actor, jti = f"client:{client.client_id}", tokens.jti
-    try:
-        await issuer.stores.journal.save(
-            SpendCode(code.hash, now),
-            *bound(client, grant.gid, jkt),
-            *([Add(new_token(issuer, raw, grant.gid, now))] if raw is not None else ()),
-            *minted.changes,
-            audit(caller, now, actor, "token.exchange", target=f"grant:{grant.gid}", jti=jti),
-        )
-    except Conflict as error:
-        raise CodeReplayed("code was used, or its grant ended, meanwhile") from error
+    await issuer.stores.journal.save(
+        spend,
+        *bound(client, grant, jkt),
+        *([Add(new_token(issuer, raw, grant.gid, now))] if raw is not None else ()),
+        *minted.changes,
+        audit(caller, now, actor, "token.exchange", target=f"grant:{grant.gid}", jti=jti),
+    )
     return tokens
-
-
-def bound(client: Client, gid: str, jkt: str | None) -> tuple[Change, ...]:
-    """A public client's refresh tokens are bound to the key of the first token (RFC 9449 §5): it has no other proof."""
-    return (BindGrant(gid, jkt),) if jkt is not None and client.kind == PUBLIC else ()
 
 
 async def _end(issuer: Issuer, head: Head, found: Redeemable | None, client: Client, caller: Caller, now: int) -> None:

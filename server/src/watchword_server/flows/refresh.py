@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from watchword_server.changes import Add, Change, EndGrant, Send, Spend
+from watchword_server.changes import Add, BindGrant, Change, EndGrant, Send, Spend
 from watchword_server.flows import endings, minting
 from watchword_server.flows.id_tokens import id_token
 from watchword_server.flows.issuer import Caller, Issuer, audit, revoke
@@ -15,7 +15,7 @@ from watchword_server.protocol.errors import InvalidGrant, RefreshReused
 from watchword_server.protocol.grants.refresh_token import Found, Step, redeem
 from watchword_server.protocol.refresh_token import NONCE, kept, sealed, spelled, unsealed
 from watchword_server.protocol.targets import OPENID, narrowed
-from watchword_server.protocol.values import Client, Grant, RefreshToken
+from watchword_server.protocol.values import PUBLIC, Client, Grant, RefreshToken
 from watchword_server.revocation import deaths
 
 
@@ -69,7 +69,8 @@ async def _once(issuer: Issuer, head: Head, client: Client, shown: Shown, caller
         tokens = msgspec.structs.replace(tokens, id_token=told)
     actor, jti = f"client:{client.client_id}", tokens.jti
     row = audit(caller, now, actor, "token.refresh", target=f"grant:{grant.gid}", jti=jti)
-    await issuer.stores.journal.save(*following.changes, *minted.changes, row)
+    binds = bound(client, grant, shown.jkt) if step is Step.ROTATE else ()
+    await issuer.stores.journal.save(*following.changes, *binds, *minted.changes, row)
     return tokens
 
 
@@ -97,6 +98,16 @@ def _following(issuer: Issuer, step: Step, raw: str, token: RefreshToken, now: i
 def new_token(issuer: Issuer, raw: str, gid: str, now: int) -> RefreshToken:
     """The record of a refresh token that was just made."""
     return RefreshToken(kept(raw), gid, now, now + issuer.terms.refresh_lifetime)
+
+
+def bound(client: Client, grant: Grant, jkt: str | None) -> tuple[Change, ...]:
+    """The refresh tokens of a public client are bound to the first key that it proves (RFC 9449 §5).
+
+    Whoever has credentials proves by them who it is.
+    """
+    if jkt is None or grant.jkt is not None or client.kind != PUBLIC:
+        return ()
+    return (BindGrant(grant.gid, jkt),)
 
 
 async def _kill_family(

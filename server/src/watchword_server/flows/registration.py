@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final, Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -20,9 +19,11 @@ from watchword_server.flows.administration import Operator, Refused
 from watchword_server.flows.clients import NewClient
 from watchword_server.flows.issuer import Caller, Issuer, audit, revoke
 from watchword_server.flows.subjects import deaths_by_renaming
+from watchword_server.people.networks import network
 from watchword_server.ports import Conflict
 from watchword_server.protocol import self_registration
 from watchword_server.protocol.client_authentication import secret_hash
+from watchword_server.protocol.client_document import open_to_all
 from watchword_server.protocol.errors import (
     InvalidClientMetadata,
     InvalidRedirectUri,
@@ -65,13 +66,13 @@ async def register(
     try:
         proposal = self_registration.read(members)
         if invitation is None:
-            await _must_not_be_many(issuer, _network(caller.address), now)
+            await _must_not_be_many(issuer, network(caller.address), now)
         token = _token(issuer, MANAGEMENT_PREFIX)
-        client, secret = clients.made(issuer, await _new(issuer, proposal, token), now)
+        client, secret, conditions = await clients.made(issuer, await _new(issuer, proposal, token), now)
         client = await clients.checked(issuer, client)
     except BadRegistration as error:
         raise _refusal(error) from error
-    await _save(issuer, client, invitation, caller, now)
+    await _save(issuer, client, conditions, invitation, caller, now)
     issuer.logos.look(client, now)
     return Registered(client, token, secret)
 
@@ -102,7 +103,7 @@ async def update(
             grant_types=proposal.grant_types,
             redirect_uris=proposal.redirect_uris,
             origins=proposal.origins,
-            metadata=_metadata(proposal, token, client.metadata.pkce),
+            metadata=_renewed(client.metadata, proposal, token),
         )
         wanted = await clients.checked(issuer, wanted)
     except BadRegistration as error:
@@ -166,13 +167,16 @@ async def _must_not_be_many(issuer: Issuer, who: str, now: int) -> None:
 
 
 async def _new(issuer: Issuer, proposal: Proposal, token: str) -> NewClient:
+    """At an API that serves itself it may ask for everything, whatever it named: what it will need, an API's
+    challenges tell it later on (RFC 6750 §3.1).
+    """
     found = [await issuer.stores.apis.find(audience) for audience in issuer.terms.registration_apis]
     apis = {api.audience: api for api in found if api is not None}
     return NewClient(
         name=proposal.name,
         kind=PUBLIC if proposal.is_public else CONFIDENTIAL,
         grant_types=proposal.grant_types,
-        access=self_registration.access(proposal.scope, apis),
+        access={**self_registration.access(proposal.scope, apis), **open_to_all(await issuer.stores.apis.all())},
         redirect_uris=proposal.redirect_uris,
         origins=proposal.origins,
         metadata=_metadata(proposal, token, "required" if proposal.is_public else issuer.terms.registration_pkce),
@@ -183,7 +187,20 @@ def _metadata(proposal: Proposal, token: str, pkce: Literal["required", "optiona
     return replace(proposal.metadata, pkce=pkce, registered_itself=True, management_hash=_hash(token))
 
 
-async def _save(issuer: Issuer, client: Client, invitation: Invitation | None, caller: Caller, now: int) -> None:
+def _renewed(before: ClientMetadata, proposal: Proposal, token: str) -> ClientMetadata:
+    """What is not the client's to say stays as it is."""
+    kept = {name: getattr(before, name) for name in self_registration.BEYOND_SAYING}
+    return replace(proposal.metadata, **{**kept, "management_hash": _hash(token)})
+
+
+async def _save(
+    issuer: Issuer,
+    client: Client,
+    conditions: Sequence[Change],
+    invitation: Invitation | None,
+    caller: Caller,
+    now: int,
+) -> None:
     """Others may add keys at the same moment, or be the last whom the invitation was for."""
     used: tuple[Change, ...] = () if invitation is None else (UseInvitation(invitation.hash, now),)
     how = "open" if invitation is None else "invitation"
@@ -191,7 +208,7 @@ async def _save(issuer: Issuer, client: Client, invitation: Invitation | None, c
     for tried in range(TRIES):
         keys_too = await clients.keys_for(issuer, client, now)
         try:
-            await issuer.stores.journal.save(*used, Add(client), *keys_too, row)
+            await issuer.stores.journal.save(*conditions, *used, Add(client), *keys_too, row)
         except Conflict:
             if tried == TRIES - 1:
                 raise
@@ -228,15 +245,6 @@ def _refusal(error: BadRegistration) -> OAuthError:
     """In ASCII, for developers."""
     text = _UNSPEAKABLE.sub("?", str(error).replace("§", "section "))
     return InvalidRedirectUri(text) if isinstance(error, BadRedirectUri) else InvalidClientMetadata(text)
-
-
-def _network(address: str) -> str:
-    """Who has one address of IPv6 has the 2^64 beside it."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return address
-    return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else address
 
 
 def _token(issuer: Issuer, prefix: str) -> str:

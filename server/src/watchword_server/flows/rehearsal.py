@@ -253,7 +253,7 @@ async def _token(issuer: Issuer, client: Client, audience: str, now: int) -> Ste
     try:
         alg = chosen_alg(api, client) or issuer.terms.algorithm
     except InvalidTarget as error:
-        return Step("fail", step, str(error), f"`watchword api set {audience} --no-alg`, or one that the client may take")
+        return Step("fail", step, str(error), f"`watchword api set {audience} --no-alg`")
     encrypted = ", encrypted to the API" if api.encryption is not None else ""
     return Step("ok", step, f"signed with {alg}{encrypted}, for {_minutes(issuer.terms.access_lifetime)}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final, NamedTuple
 
+from watchword.jose.b64 import b64url
 from watchword_server.changes import TakePushed
 from watchword_server.flows.issuer import Issuer
 from watchword_server.ports import Conflict, FetchFailed
@@ -22,6 +23,7 @@ from watchword_server.protocol.errors import (
     RequestNotSupported,
     RequestUriNotSupported,
 )
+from watchword_server.protocol.fapi2 import permits
 from watchword_server.protocol.request_object import LIMIT, Reading
 from watchword_server.protocol.values import Client
 
@@ -60,6 +62,18 @@ async def resolved(issuer: Issuer, client: Client | None, asked: Asked, now: int
         return Resolved(asked, error)
 
 
+def handle(asked: Asked, browser: bytes) -> str | None:
+    """By which a pushed request waits at the browser that came with it, so that the same link finds it there again: it
+    is used up when it is answered, not when a page is loaded (FAPI 2.0 §5.3.2.2, note 3). None for other requests.
+
+    Who knows the link, as the client does, does not know this.
+    """
+    reference = asked.values.get("request_uri", "")
+    if asked.repeated or not _is_ours(reference):
+        return None
+    return b64url(hashlib.sha256(reference.encode("ascii") + browser).digest())
+
+
 async def opened(issuer: Issuer, client: Client, asked: Asked, now: int) -> Asked:
     """What is asked, by a request object or without. Raises OAuthError."""
     text = await _object(issuer, client, asked)
@@ -69,6 +83,8 @@ async def opened(issuer: Issuer, client: Client, asked: Asked, now: int) -> Aske
         return asked
     metadata = client.metadata
     hint = request_object.signed_by(text, metadata.request_object_signing_alg)
+    if not permits(client, hint.alg):
+        raise InvalidRequestObject(f"this client does not sign its requests with {hint.alg} (FAPI 2.0 §5.4.1)")
     keys = await issuer.client_keys.verification(client, hint.alg, hint.kid, now)
     if not keys:
         raise InvalidRequestObject(f"the client has no key for {hint.alg}, or its keys cannot be read")
@@ -111,8 +127,7 @@ async def _fetched(issuer: Issuer, client: Client, reference: str, has_keys: boo
 
 async def _taken(issuer: Issuer, client: Client, reference: str, now: int) -> Asked:
     """A request that this client has pushed, once: exactly one of many racing callers gets it."""
-    is_ours = len(reference) == LONGEST and reference.isascii()
-    found = await issuer.stores.requests.pushed(kept(reference)) if is_ours else None
+    found = await issuer.stores.requests.pushed(kept(reference)) if _is_ours(reference) else None
     if found is None or found.client_id != client.client_id or now >= found.expires_at:
         raise InvalidRequestUri(_GONE)
     try:
@@ -120,6 +135,10 @@ async def _taken(issuer: Issuer, client: Client, reference: str, now: int) -> As
     except Conflict as error:
         raise InvalidRequestUri(_GONE) from error
     return Asked(found.parameters)
+
+
+def _is_ours(reference: str) -> bool:
+    return reference.startswith(PUSHED) and len(reference) == LONGEST and reference.isascii()
 
 
 def kept(reference: str) -> bytes:

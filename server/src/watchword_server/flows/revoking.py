@@ -18,10 +18,13 @@ from watchword_server.revocation import deaths
 
 
 async def token(issuer: Issuer, by: Operator, text: str, now: int) -> Sequence[Entry]:
-    """One access token, by its text or its `jti`. The text may come from anywhere: only its `jti` is used."""
+    """One access token with all that came of it, by its text or its `jti`.
+
+    The text may come from anywhere: only its `jti` is used.
+    """
     lifetime = (await issuer.stores.log.head()).lifetime
     jti = _jti(await _signed(issuer, text)) if "." in text else text
-    return await _save(issuer, by, now, f"token:{jti}", revoke(deaths.token(jti, now + lifetime)))
+    return await _save(issuer, by, now, f"token:{jti}", *endings.of_token(jti, now + lifetime, now))
 
 
 async def session(issuer: Issuer, by: Operator, sid: str, now: int) -> Sequence[Entry]:
@@ -33,7 +36,7 @@ async def session(issuer: Issuer, by: Operator, sid: str, now: int) -> Sequence[
 
 
 async def grant(issuer: Issuer, by: Operator, gid: str, now: int) -> Sequence[Entry]:
-    """What one client may do for one subject."""
+    """What one client may do for one subject, and by one entry all that came of it by exchange, which names it."""
     if await issuer.stores.grants.find(gid) is None:
         raise Unknown(f"no grant {gid}")
     lifetime = (await issuer.stores.log.head()).lifetime

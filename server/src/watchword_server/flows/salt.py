@@ -1,38 +1,21 @@
-"""The deployment's salt of pairwise subjects: made once, by whoever needs it first, and never changed."""
+"""The deployment's salt of pairwise subjects: another one would give everybody another `sub` there."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from watchword_server.changes import Add
-from watchword_server.ports import Conflict, Random, Stores
-from watchword_server.protocol.values import DeploymentSecret
+from watchword_server.flows.made_once import MadeOnce
+from watchword_server.ports import Random, Stores
 
 NAME: Final = "pairwise_salt"
-LENGTH: Final = 32
 
 
 class Salt:
-    """Reads it once. Another one would give every person another `sub` at every pairwise client."""
+    """Made once, by whoever needs it first."""
 
     def __init__(self) -> None:
-        self._value: bytes | None = None
+        self._kept = MadeOnce(NAME)
 
     async def read(self, stores: Stores, random: Random) -> bytes:
         """The salt: 32 random bytes. Raises Unavailable."""
-        if self._value is None:
-            found = await stores.secrets.find(NAME)
-            self._value = found.value if found else await _made(stores, random)
-        return self._value
-
-
-async def _made(stores: Stores, random: Random) -> bytes:
-    secret = DeploymentSecret(NAME, random(LENGTH))
-    try:
-        await stores.journal.save(Add(secret))
-    except Conflict:  # another process was faster, and people may be known by its salt already
-        found = await stores.secrets.find(NAME)
-        if found is None:
-            raise
-        return found.value
-    return secret.value
+        return await self._kept.read(stores, random)

@@ -28,6 +28,8 @@ class Open:
 async def current(issuer: Issuer, token: str, now: int) -> Open:
     """The session behind an access token that a first-party client got by `POST /session`."""
     principal = await presented(issuer, token, now)
+    if principal.lineage:  # one who acts for a person ends nothing of theirs
+        raise InvalidSession("token came by exchange")
     client = await issuer.stores.clients.find(principal.client_id)
     if client is None or client.disabled_at is not None or not client.first_party or principal.sid is None:
         raise InvalidSession("token is not of a first-party session")

@@ -14,6 +14,7 @@ from watchword_server.people.passwords import normalized
 from watchword_server.people.values import Session, User
 from watchword_server.ports import Busy, Conflict, Head
 from watchword_server.protocol.client_authentication import Credentials, authenticated
+from watchword_server.protocol.dpop import must_prove
 from watchword_server.protocol.errors import (
     AccessDenied,
     InvalidGrant,
@@ -54,7 +55,7 @@ async def sign_in(issuer: Issuer, ask: SignIn, caller: Caller, now: float) -> Si
     """
     # `rev` is read before anything else: whatever is revoked from here on, while the hash takes long, is a Conflict.
     head = await issuer.stores.log.head()
-    client = await first_party(issuer, ask.credentials, ask.origin)
+    client = await first_party(issuer, ask.credentials, ask.origin, int(now))
     audience, scope = target(client, ask.scope, ask.resource)
     user = await proven(issuer, ask.email, ask.password, client.client_id, caller, now)
     try:
@@ -63,11 +64,12 @@ async def sign_in(issuer: Issuer, ask: SignIn, caller: Caller, now: float) -> Si
         raise InvalidGrant("user or client was revoked while the password was checked") from error
 
 
-async def first_party(issuer: Issuer, given: Credentials, origin: str | None) -> Client:
+async def first_party(issuer: Issuer, given: Credentials, origin: str | None, now: int) -> Client:
     """The client, if it is the operator's own and the browser speaks from where it may."""
-    client = authenticated(await issuer.stores.clients.find(given.client_id), given)
+    client = authenticated(await issuer.stores.clients.find(given.client_id), given, now)
     if not client.first_party:
         raise UnauthorizedClient("client is not first-party")
+    must_prove(client, None)  # no proof is taken where passwords are: what is handed out there is bound to nothing
     if origin is not None:
         must_be_allowed(issuer, client, origin)
     return client

@@ -17,9 +17,10 @@ PAIRWISE = "pairwise"
 async def subject_for(issuer: Issuer, client: Client, sub: str) -> str:
     """The `sub` that this client sees, in ID tokens, userinfo, logout tokens and access tokens alike.
 
-    Raises UnauthorizedClient for a pairwise client that belongs to no sector: no other `sub` may stand in.
+    A client that acts for itself has its own name. Raises UnauthorizedClient for a pairwise client that belongs to no
+    sector: no other `sub` may stand in.
     """
-    if client.metadata.subject_type != PAIRWISE:
+    if client.metadata.subject_type != PAIRWISE or sub == client.client_id:
         return sub
     of = _sector(client)
     if not of:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from watchword.log import Entry
 from watchword_server.changes import Change, EndGrant
+from watchword_server.flows import endings
+from watchword_server.flows.client_authentication import authenticate
 from watchword_server.flows.issuer import Caller, Issuer, audit, revoke
 from watchword_server.flows.presented import presented
-from watchword_server.protocol.client_authentication import authenticated
-from watchword_server.protocol.client_authentication import presented as credentials
 from watchword_server.protocol.errors import InvalidRequest, InvalidSession
 from watchword_server.protocol.refresh_token import kept
 from watchword_server.protocol.values import Client
@@ -23,8 +23,8 @@ async def take_back(
 
     A token that is unknown, dead or another client's changes nothing, and the answer is the same (§2.2).
     """
-    given = credentials(authorization, form)
-    client = authenticated(await issuer.stores.clients.find(given.client_id), given)
+    head = await issuer.stores.log.head()
+    client = await authenticate(issuer, head, authorization, form, now, "revoke")
     if "token" not in form:
         raise InvalidRequest("token is missing")
     token = form["token"]
@@ -38,12 +38,12 @@ async def take_back(
 
 async def _access_token(issuer: Issuer, client: Client, token: str, now: int) -> tuple[str, Sequence[Change]]:
     try:
-        principal = await presented(issuer, token, now)
+        principal = await presented(issuer, token, now, bound=True)
     except InvalidSession:
         return "", ()
     if principal.client_id != client.client_id:
         return "", ()
-    return f"token:{principal.token_id}", (revoke(deaths.token(principal.token_id, int(principal.expires_at))),)
+    return f"token:{principal.token_id}", endings.of_token(principal.token_id, int(principal.expires_at), now)
 
 
 async def _refresh_token(issuer: Issuer, client: Client, token: str, now: int) -> tuple[str, Sequence[Change]]:

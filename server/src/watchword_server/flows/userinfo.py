@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from watchword.jose.kinds import Kind
 from watchword.policy import Principal
+from watchword_server.flows import dpop
 from watchword_server.flows.for_clients import sealed_for
 from watchword_server.flows.issuer import Issuer
 from watchword_server.flows.presented import presented
 from watchword_server.flows.subjects import subject_for
 from watchword_server.people.values import User
 from watchword_server.ports import Head
-from watchword_server.protocol.errors import InsufficientScope, InvalidSession
+from watchword_server.protocol.errors import InsufficientScope, InvalidDPoPProof, InvalidSession
 from watchword_server.protocol.person import by_name, by_scopes, facts
 from watchword_server.protocol.targets import OPENID
 from watchword_server.protocol.values import Client, Grant
+
+
+class Shown(NamedTuple):
+    """An access token as it came: as a bearer token, or with the proofs of a request by this method."""
+
+    token: str
+    method: str = ""
+    proofs: tuple[str, ...] | None = None
 
 
 class Allowed(msgspec.Struct, frozen=True):
@@ -27,14 +38,14 @@ class Allowed(msgspec.Struct, frozen=True):
     user: User
 
 
-async def userinfo(issuer: Issuer, token: str, now: int) -> bytes | str:
+async def userinfo(issuer: Issuer, shown: Shown, now: int) -> bytes | str:
     """The claims as JSON (bytes), or as a JWT (str) for a client that has chosen so (§5.3.2).
 
-    Raises InvalidSession, also for a token that was revoked a moment ago; InsufficientScope; NoSigningKey or
-    NoEncryptionKey where the answer cannot be made as the client wants it.
+    Raises InvalidSession, also for a token that was revoked a moment ago; InvalidDPoPProof and UseDPoPNonce;
+    InsufficientScope; NoSigningKey or NoEncryptionKey where the answer cannot be made as the client wants it.
     """
     head = await issuer.stores.log.head()
-    found = await _allowed(issuer, head, token, now)
+    found = await _allowed(issuer, head, shown, now)
     said = await _claims(issuer, found)
     metadata = found.client.metadata
     signs, seals = metadata.userinfo_signed_response_alg, metadata.userinfo_encrypted_response_alg
@@ -49,8 +60,9 @@ async def userinfo(issuer: Issuer, token: str, now: int) -> bytes | str:
     return await sealed_for(issuer, found.client, signed, seals, enc, now)
 
 
-async def _allowed(issuer: Issuer, head: Head, token: str, now: int) -> Allowed:
-    principal = await presented(issuer, token, now)
+async def _allowed(issuer: Issuer, head: Head, shown: Shown, now: int) -> Allowed:
+    principal = await presented(issuer, shown.token, now, bound=shown.proofs is not None)
+    await _must_be_held(issuer, principal, shown, now)
     if not principal.has(OPENID):
         raise InsufficientScope(OPENID)
     client = await issuer.stores.clients.find(principal.client_id, head)
@@ -63,6 +75,18 @@ async def _allowed(issuer: Issuer, head: Head, token: str, now: int) -> Allowed:
     if user is None or user.disabled_at is not None:
         raise InvalidSession("user is gone or disabled")
     return Allowed(principal, client, grant, user)
+
+
+async def _must_be_held(issuer: Issuer, principal: Principal, shown: Shown, now: int) -> None:
+    """A bound token comes with a proof by its key, once; any other comes without (RFC 9449 §7)."""
+    if shown.proofs is None:
+        return
+    proof = await dpop.shown(issuer, shown.proofs, shown.method, "/userinfo", now, shown.token)
+    if proof is None:
+        raise InvalidDPoPProof("the token came without a DPoP proof")
+    if principal.confirmation is None or principal.confirmation != proof.jkt:
+        raise InvalidSession("token is bound to no key, or to another one")
+    await dpop.spend(issuer, proof)
 
 
 async def _claims(issuer: Issuer, found: Allowed) -> dict[str, object]:

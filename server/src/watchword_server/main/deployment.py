@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from watchword_server.adapters.sql.stores import Store
     from watchword_server.flows.issuer import Issuer, Terms
     from watchword_server.ports import Stores
+    from watchword_server.protocol.foreign_token import Trust
 
 DATABASE: Final = "watchword.db"
 MASTER_KEY: Final = "master.key"
@@ -46,6 +47,7 @@ async def deployed(settings: Settings) -> AsyncIterator[Deployment]:
     from watchword_server.flows.leases import Register
     from watchword_server.flows.logos import Logos
     from watchword_server.flows.references import References
+    from watchword_server.flows.trusted_issuers import TrustedIssuers
 
     async with _store(settings) as store:
         hasher = Argon2(settings.passwords.queue)
@@ -53,6 +55,7 @@ async def deployed(settings: Settings) -> AsyncIterator[Deployment]:
         local = is_local(settings.issuer)
         fetcher = GuardedFetcher(local=local, networks=settings.fetch.allowed_networks)
         api_keys, client_keys, logos = ApiKeys(fetcher), ClientKeys(fetcher), Logos(fetcher)
+        trusted = TrustedIssuers(fetcher, _trusts(settings))
         try:
             stores = store.stores
             key_store = await _key_store(settings, stores)
@@ -74,6 +77,7 @@ async def deployed(settings: Settings) -> AsyncIterator[Deployment]:
                 client_keys=client_keys,
                 references=References(fetcher),
                 logos=logos,
+                trusted=trusted,
                 fetcher=fetcher,
                 random=Chance(),
             )
@@ -83,6 +87,7 @@ async def deployed(settings: Settings) -> AsyncIterator[Deployment]:
             api_keys.close()
             client_keys.close()
             logos.close()
+            trusted.close()
             hasher.close()
 
 
@@ -137,6 +142,7 @@ def sealed_keys(settings: Settings) -> SealedKeys:
 
 def _terms(settings: Settings) -> Terms:
     from watchword_server.flows.issuer import Terms
+    from watchword_server.protocol.grants.token_exchange import Bounds
 
     return Terms(
         issuer=settings.issuer,
@@ -152,8 +158,27 @@ def _terms(settings: Settings) -> Terms:
         registration=settings.registration.mode,
         registration_pkce=settings.registration.pkce,
         registration_apis=settings.registration.apis,
+        metadata_documents=settings.clients.metadata_documents,
+        dpop_nonce=settings.dpop.nonce,
         audit_retention=settings.audit.retention,
+        exchange=Bounds(settings.exchange.depth, settings.exchange.children),
     )
+
+
+def _trusts(settings: Settings) -> list[Trust]:
+    from watchword_server.protocol.foreign_token import Trust
+
+    return [
+        Trust(
+            issuer=one.issuer,
+            audience=one.audience or settings.issuer,
+            clients=tuple(one.clients),
+            scopes=tuple(one.scopes),
+            jwks=one.jwks,
+            jwks_uri=one.jwks_uri,
+        )
+        for one in settings.exchange.issuers
+    ]
 
 
 @contextmanager

@@ -14,8 +14,10 @@ import msgspec
 
 from watchword_server.protocol import pkce
 from watchword_server.protocol.claims import NOTHING, ClaimsRequest, requested
+from watchword_server.protocol.dpop import thumbprint
 from watchword_server.protocol.errors import (
     InvalidRequest,
+    InvalidTarget,
     OAuthError,
     RegistrationNotSupported,
     RequestNotSupported,
@@ -36,7 +38,7 @@ PROMPTS: Final = frozenset({"none", "login", "consent", "select_account", "creat
 PARAMETERS: Final = frozenset({
     "client_id", "redirect_uri", "response_type", "response_mode", "state", "scope", "resource",
     "code_challenge", "code_challenge_method", "nonce", "prompt", "max_age", "login_hint", "id_token_hint",
-    "acr_values", "ui_locales", "claims_locales", "claims", "registration",
+    "acr_values", "ui_locales", "claims_locales", "claims", "registration", "dpop_jkt",
 })
 """All that is read of a request, or refused in it, once it is known whole; everything else is ignored."""
 # fmt: on
@@ -92,6 +94,8 @@ class AuthorizationRequest(msgspec.Struct, frozen=True, kw_only=True):
     ui_locales: tuple[str, ...] = ()
     claims_locales: tuple[str, ...] = ()
     claims: ClaimsRequest = NOTHING
+    dpop_jkt: str | None = None
+    """The thumbprint of the key that the code is bound to (RFC 9449 §10)."""
 
     @property
     def is_openid(self) -> bool:
@@ -128,6 +132,8 @@ def read(client: Client, to: Addressee, asked: Asked, needs_challenge: bool = Tr
 
     `needs_challenge` is false for a confidential client whose operator let it do without PKCE.
     """
+    if "resource" in asked.repeated:  # RFC 8707 §2.1 lets a client name several
+        raise InvalidTarget("a token is for one API: ask for one after the other")
     if asked.repeated:
         raise InvalidRequest("a parameter appears twice")
     values = asked.values
@@ -147,6 +153,7 @@ def read(client: Client, to: Addressee, asked: Asked, needs_challenge: bool = Tr
         ui_locales=_list(values.get("ui_locales"), _LANGUAGE),
         claims_locales=_list(values.get("claims_locales"), _LANGUAGE),
         claims=requested(values.get("claims")),
+        dpop_jkt=thumbprint(values.get("dpop_jkt")),
     )
 
 

@@ -12,8 +12,12 @@ from msgspec.structs import replace
 
 from watchword.errors import WatchwordError
 from watchword.jose.jwe import ENCRYPTIONS, KEY_ALGORITHMS
+from watchword.jose.jwk import key_set
 from watchword.jose.members import PRIVATE, read_ec, read_ed25519, read_rsa, read_x25519
 from watchword_server.protocol import subjects
+from watchword_server.protocol.client_assertion import ASSERTING, MACS, PRIVATE_KEY_JWT, SECRET_JWT, algorithms
+from watchword_server.protocol.client_authentication import METHODS, NONE, SECRET_METHODS
+from watchword_server.protocol.grants.jwt_bearer import GRANT_TYPE as JWT_BEARER
 from watchword_server.protocol.registration import ALGORITHMS, MEMBERS
 from watchword_server.protocol.uris import (
     LOOPBACK,
@@ -25,9 +29,6 @@ from watchword_server.protocol.uris import (
 )
 from watchword_server.protocol.values import CONFIDENTIAL, PUBLIC, Client, ClientMetadata
 
-SECRET_METHODS: Final = ("client_secret_basic", "client_secret_post")
-"""Ways to authenticate with a secret (OpenID Connect Core §9)."""
-METHODS: Final = (*SECRET_METHODS, "none")
 ENC: Final = "A128CBC-HS256"
 """The content encryption where a client names an algorithm and no more (OpenID Connect Registration 1.0 §2)."""
 MOST: Final = 20
@@ -78,10 +79,27 @@ def _authenticates(client: Client, metadata: ClientMetadata, local: bool) -> Non
     method = metadata.token_endpoint_auth_method
     if method is not None and method not in METHODS:
         raise BadRegistration(f"token_endpoint_auth_method {shown(method)} is not one of {', '.join(METHODS)}")
-    if method is not None and (method == "none") != (client.kind == PUBLIC):
+    if method is not None and (method == NONE) != (client.kind == PUBLIC):
         raise BadRegistration("token_endpoint_auth_method is none for public clients, and for no others")
     if metadata.pkce == "optional" and client.kind != CONFIDENTIAL:
         raise BadRegistration("a public client cannot do without PKCE: it has nothing else to show (RFC 9700 §2.1.1)")
+
+
+def _can_authenticate(client: Client, metadata: ClientMetadata, local: bool) -> None:
+    """It has what its way takes: a secret, one that it can sign with, or keys (OpenID Connect Core §9)."""
+    method = metadata.token_endpoint_auth_method
+    if method == PRIVATE_KEY_JWT:
+        _must_have_keys(metadata, "assertions are signed with")
+    elif method == SECRET_JWT and metadata.sealed_secret is None:
+        raise BadRegistration(f"{SECRET_JWT} needs a secret that the client can sign with, and it has none")
+    elif client.kind == CONFIDENTIAL and method in (None, *SECRET_METHODS) and client.secret_hash is None:
+        raise BadRegistration(f"{method or SECRET_METHODS[0]} needs a secret, and the client has none")
+    if JWT_BEARER in client.grant_types:
+        _must_have_keys(metadata, "assertions are signed with")
+    alg = metadata.token_endpoint_auth_signing_alg
+    known = algorithms(replace(metadata, token_endpoint_auth_signing_alg=None), method or "")
+    if alg is not None and alg not in (known if method in ASSERTING else (*ALGORITHMS, *MACS)):
+        raise BadRegistration(f"token_endpoint_auth_signing_alg {shown(alg)} does not fit {method or 'any method'}")
 
 
 def _says_where(client: Client, metadata: ClientMetadata, local: bool) -> None:
@@ -113,6 +131,9 @@ def _signs(client: Client, metadata: ClientMetadata, local: bool) -> None:
             raise BadRegistration(f"{name} {shown(alg)} is not one of {', '.join(ALGORITHMS)}")
     if metadata.request_object_signing_alg is not None or metadata.require_signed_request_object:
         _must_have_keys(metadata, "request objects are signed with")
+    if metadata.signs_tokens:
+        _must_have_keys(metadata, "tokens of its own are signed with")
+        _must_say_how(metadata)
 
 
 def _encrypts(client: Client, metadata: ClientMetadata, local: bool) -> None:
@@ -147,7 +168,15 @@ def _is_described(client: Client, metadata: ClientMetadata, local: bool) -> None
         raise BadRegistration("default_max_age is not a number of seconds within ten years")
 
 
-_RULES: Final = (_authenticates, _says_where, _has_one_source_of_keys, _signs, _encrypts, _is_described)
+_RULES: Final = (
+    _authenticates,
+    _can_authenticate,
+    _says_where,
+    _has_one_source_of_keys,
+    _signs,
+    _encrypts,
+    _is_described,
+)
 
 
 def _public_keys(jwks: Mapping[str, object]) -> Mapping[str, object]:
@@ -190,6 +219,13 @@ def _sector(client: Client, local: bool) -> str | None:
     if sector is None or (sector in LOOPBACK and not local):
         raise BadRegistration("pairwise subjects need one host in all redirect URIs, or a sector_identifier_uri")
     return sector
+
+
+def _must_say_how(metadata: ClientMetadata) -> None:
+    """A verifier takes the algorithm from the key, and from nothing that comes with a token."""
+    keys = key_set(metadata.jwks) if metadata.jwks is not None else None
+    if keys is not None and not keys:
+        raise BadRegistration("no key of the client signs by one algorithm: give an RSA key its `alg`")
 
 
 def _must_have_keys(metadata: ClientMetadata, for_what: str) -> None:

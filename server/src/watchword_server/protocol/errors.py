@@ -2,6 +2,7 @@
 
 OAuthError                     400
 ├── InvalidRequest             400 invalid_request
+│   └── UnacceptableToken      a token to exchange that is no good one, or not for this client
 ├── InvalidClient              401 invalid_client
 ├── InvalidGrant               400 invalid_grant
 │   ├── RefreshReused          a spent refresh token came back: its family must die
@@ -23,12 +24,19 @@ OAuthError                     400
 ├── InvalidClientMetadata      400 invalid_client_metadata
 ├── InvalidScope               400 invalid_scope
 ├── InvalidTarget              400 invalid_target
+├── InvalidDPoPProof           400 invalid_dpop_proof
+├── UseDPoPNonce               400 use_dpop_nonce
 ├── InvalidSession             401 invalid_token
+├── AuthorizationPending       400 authorization_pending, with Retry-After
+│   └── SlowDown               400 slow_down, with Retry-After
+├── ExpiredToken               400 expired_token
+├── DeviceDenied               400 access_denied
 ├── InsufficientScope          403 insufficient_scope, with the scope that is needed
 ├── AccessDenied               403 access_denied
 ├── RegistrationOff            403 access_denied
 ├── TooManyAttempts            429 slow_down, with Retry-After
 ├── TooManyRegistrations       429 slow_down, with Retry-After
+├── TooManyDevices             429 slow_down, with Retry-After
 ├── TooManyVerifiers           429 too_many_verifiers, with Retry-After
 └── TemporarilyUnavailable     503 temporarily_unavailable, with Retry-After
 """
@@ -51,6 +59,10 @@ class InvalidRequest(OAuthError):
     """A parameter is missing, malformed or repeated (RFC 6749 §5.2)."""
 
     code = "invalid_request"
+
+
+class UnacceptableToken(InvalidRequest):
+    """A token to exchange is not a good one, or not one for this client (RFC 8693 §2.2.2)."""
 
 
 class InvalidClient(OAuthError):
@@ -176,6 +188,18 @@ class InvalidTarget(OAuthError):
     code = "invalid_target"
 
 
+class InvalidDPoPProof(OAuthError):
+    """A proof of possession that proves nothing here, was used, or is missing where one is needed (RFC 9449 §5)."""
+
+    code = "invalid_dpop_proof"
+
+
+class UseDPoPNonce(OAuthError):
+    """The proof has no nonce of ours, or an old one: the answer has the one to use (RFC 9449 §8)."""
+
+    code = "use_dpop_nonce"
+
+
 class InvalidSession(OAuthError):
     """The token presented for a session is not a good one (RFC 6750 §3.1)."""
 
@@ -210,6 +234,45 @@ class RegistrationOff(OAuthError):
 
 class TooManyRegistrations(OAuthError):
     """Many clients have registered themselves from one place."""
+
+    code = "slow_down"
+    status = 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class AuthorizationPending(OAuthError):
+    """The person has not answered yet: ask again after so many seconds (RFC 8628 §3.5)."""
+
+    code = "authorization_pending"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SlowDown(AuthorizationPending):
+    """The person has not answered yet, and the device asks too often: from now on it waits longer (RFC 8628 §3.5)."""
+
+    code = "slow_down"
+
+
+class ExpiredToken(OAuthError):
+    """Nobody has answered the device in time (RFC 8628 §3.5)."""
+
+    code = "expired_token"
+
+
+class DeviceDenied(OAuthError):
+    """The person has refused the device (RFC 8628 §3.5)."""
+
+    code = "access_denied"
+
+
+class TooManyDevices(OAuthError):
+    """Many devices have asked from one place."""
 
     code = "slow_down"
     status = 429

@@ -16,8 +16,11 @@ def is_sure(client: Client, redirect_uri: str) -> bool:
     """Whether an answer to this address reaches this very client: by its secret, or by a host that it holds.
 
     Any program on a person's device can listen on loopback, take the scheme of another's app, and use a public
-    `client_id`: then the person is asked each time (RFC 8252 §8.6).
+    `client_id`: then the person is asked each time (RFC 8252 §8.6). So they are about a client by its metadata
+    document, for that may say something else the next time.
     """
+    if client.metadata.document_fresh_until is not None:
+        return False
     return client.kind != PUBLIC or redirect_uri.startswith("https://")
 
 

@@ -6,14 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from watchword.dpop import ALGS
 from watchword.jose.jwe import ENCRYPTIONS, KEY_ALGORITHMS
 from watchword_server.protocol.authorization import RESPONSE_MODES
 from watchword_server.protocol.claims import ACRS, SCOPES
+from watchword_server.protocol.client_assertion import ASSERTING, MACS
+from watchword_server.protocol.client_authentication import NONE, SECRET_METHODS
 from watchword_server.protocol.pkce import METHOD
 from watchword_server.protocol.registration import ALGORITHMS
 from watchword_server.protocol.targets import OFFLINE, OPENID
 
-SECRETS = ("client_secret_basic", "client_secret_post")
+PROVEN = (*SECRET_METHODS, *ASSERTING)
+"""The ways of clients that show who they are."""
 OF_THE_SIGN_IN = ("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash")
 """What an ID token tells beside facts about the person."""
 
@@ -28,6 +32,8 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True):
     locales: Sequence[str]
     registers: bool = False
     """Whether clients may register themselves."""
+    reads_documents: bool = False
+    """Whether clients may be known by their metadata documents."""
     signs_up: bool = False
     """Whether people may make themselves an account."""
     policy_uri: str | None = None
@@ -39,16 +45,26 @@ def metadata(offered: Offered) -> Mapping[str, object]:
     return {
         **_endpoints(offered.issuer),
         **({"registration_endpoint": f"{offered.issuer}/register"} if offered.registers else {}),
+        **({"client_id_metadata_document_supported": True} if offered.reads_documents else {}),
         **_requests(offered),
         **_answers(),
-        "token_endpoint_auth_methods_supported": [*SECRETS, "none"],
-        "revocation_endpoint_auth_methods_supported": [*SECRETS, "none"],
-        "introspection_endpoint_auth_methods_supported": list(SECRETS),
+        **_authentication("token_endpoint", *PROVEN, NONE),
+        **_authentication("revocation_endpoint", *PROVEN, NONE),
+        **_authentication("introspection_endpoint", *PROVEN),
+        "dpop_signing_alg_values_supported": list(ALGS),
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
         **({"op_policy_uri": offered.policy_uri} if offered.policy_uri is not None else {}),
         **({"op_tos_uri": offered.tos_uri} if offered.tos_uri is not None else {}),
         **_feed(offered),
+    }
+
+
+def _authentication(endpoint: str, *methods: str) -> Mapping[str, object]:
+    """How clients authenticate at an endpoint (RFC 8414 §2)."""
+    return {
+        f"{endpoint}_auth_methods_supported": list(methods),
+        f"{endpoint}_auth_signing_alg_values_supported": [*ALGORITHMS, *MACS],
     }
 
 
@@ -58,6 +74,7 @@ def _endpoints(issuer: str) -> Mapping[str, object]:
         "jwks_uri": f"{issuer}/jwks.json",
         "authorization_endpoint": f"{issuer}/authorize",
         "pushed_authorization_request_endpoint": f"{issuer}/par",
+        "device_authorization_endpoint": f"{issuer}/device_authorization",
         "token_endpoint": f"{issuer}/token",
         "userinfo_endpoint": f"{issuer}/userinfo",
         "end_session_endpoint": f"{issuer}/logout",
@@ -117,6 +134,7 @@ def _feed(offered: Offered) -> Mapping[str, object]:
         "watchword_revocations_stream_endpoint": f"{issuer}/revocations/stream",
         "watchword_revocations_ack_endpoint": f"{issuer}/revocations/ack",
         "watchword_revocations_jwks_uri": f"{issuer}/revocations/jwks.json",
+        "watchword_client_documents": f"{issuer}/clients",
         "watchword_access_token_max_lifetime": offered.max_lifetime,
         "watchword_heartbeat_interval": offered.heartbeat,
     }

@@ -12,6 +12,8 @@ from watchword.errors import InvalidKey
 from watchword.jose.jwe import ENCRYPTIONS, KEY_ALGORITHMS, EncryptionKey, encryption_key
 from watchword.jose.members import PRIVATE
 from watchword_server.protocol.grants.authorization_code import GRANT_TYPE as AUTHORIZATION_CODE
+from watchword_server.protocol.grants.jwt_bearer import GRANT_TYPE as JWT_BEARER
+from watchword_server.protocol.grants.token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
 from watchword_server.protocol.targets import SCOPE_TOKEN
 from watchword_server.protocol.uris import (
     BadRedirectUri,
@@ -55,6 +57,10 @@ def checked_client(client: Client, apis: Mapping[str, Api], grant_types: Iterabl
         raise BadRegistration(f"no such grant: {min(unknown)}")
     if client.kind == PUBLIC and "client_credentials" in client.grant_types:
         raise BadRegistration("a public client cannot use client_credentials: it has no secret (RFC 6749 §4.4)")
+    if client.kind == PUBLIC and JWT_BEARER in client.grant_types:
+        raise BadRegistration("a public client cannot use jwt-bearer: it keeps no key (RFC 7523 §2.1)")
+    if client.kind == PUBLIC and TOKEN_EXCHANGE in client.grant_types:
+        raise BadRegistration("a public client cannot exchange tokens: it has not shown who it is (RFC 8693 §5)")
     for audience, scopes in client.access.items():
         _access(audience, scopes, apis)
     _redirect_uris(client)

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from watchword_server.protocol.client_metadata import ENC, METHODS, SECRET_METHODS
+from watchword_server.protocol.client_authentication import METHODS, NONE, SECRET_METHODS
+from watchword_server.protocol.client_metadata import ENC
 from watchword_server.protocol.errors import InvalidScope
 from watchword_server.protocol.grants.authorization_code import GRANT_TYPE as AUTHORIZATION_CODE
 from watchword_server.protocol.grants.refresh_token import GRANT_TYPE as REFRESH_TOKEN
@@ -21,7 +22,12 @@ from watchword_server.protocol.values import PUBLIC, Api, Client, ClientMetadata
 GRANT_TYPES: Final = (AUTHORIZATION_CODE, REFRESH_TOKEN)
 """What a client may use that nobody vouches for: it acts for people, and never for itself."""
 RESPONSE_TYPES: Final = ("code",)
-BEYOND_SAYING: Final = frozenset({"pkce", "sector", "registered_itself", "management_hash"})
+# fmt: off
+BEYOND_SAYING: Final = frozenset({
+    "pkce", "sector", "registered_itself", "management_hash", "sealed_secret", "retiring_secret",
+    "document_fresh_until", "assertion_audience", "fapi2", "signs_tokens", "acts_for", "impersonates",
+})
+# fmt: on
 """Fields of ClientMetadata that are not the client's to say."""
 OURS: Final = (
     "registration_access_token",
@@ -63,10 +69,11 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(origin for uri in self.redirect_uris if (origin := origin_of(uri)) is not None))
 
 
-def read(members: Mapping[str, object]) -> Proposal:
+def read(members: Mapping[str, object], host: str | None = None) -> Proposal:
     """What is proposed. Members that are not known are ignored (RFC 7591 §2), null is as good as not there.
 
-    What needs to know more is not checked yet. Raises BadRegistration.
+    `host` is the one that vouches for it; None where only those do that people return to. What needs to know more is
+    not checked yet. Raises BadRegistration.
     """
     given = {name: value for name, value in members.items() if value is not None}
     program = _typed(_Program, given, _Program.__struct_fields__)
@@ -79,11 +86,14 @@ def read(members: Mapping[str, object]) -> Proposal:
         checked_redirect_uri(uri, metadata.application_type == "native")
     return Proposal(
         name=_name(program),
-        is_public=method == "none",
+        is_public=method == NONE,
         redirect_uris=program.redirect_uris,
         grant_types=frozenset(program.grant_types),
         scope=None if program.scope is None else _scope(program.scope),
-        metadata=_at_its_host(_whole(replace(metadata, token_endpoint_auth_method=method)), program.redirect_uris),
+        metadata=_at_its_host(
+            _whole(replace(metadata, token_endpoint_auth_method=method)),
+            tuple(map(host_of, program.redirect_uris)) if host is None else (host,),
+        ),
     )
 
 
@@ -167,9 +177,9 @@ def _whole(metadata: ClientMetadata) -> ClientMetadata:
     return metadata
 
 
-def _at_its_host(metadata: ClientMetadata, redirect_uris: tuple[str, ...]) -> ClientMetadata:
+def _at_its_host(metadata: ClientMetadata, its: tuple[str | None, ...]) -> ClientMetadata:
     """Without what would let it pass for somebody else: that is left out, and the answer shows it (RFC 7591 §3.2.1)."""
-    hosts = {None, *map(host_of, redirect_uris)}  # what has no host at all is refused, and not left out
+    hosts = {None, *its}  # what has no host at all is refused, and not left out
     said = {name: getattr(metadata, name) for name in AT_ITS_HOST}
     foreign = {name: None for name, uri in said.items() if uri is not None and _host(uri) not in hosts}
     return replace(metadata, **foreign)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 from watchword_server.protocol.errors import InvalidScope, InvalidTarget
+from watchword_server.protocol.fapi2 import permits
 from watchword_server.protocol.values import Api, Client, Grant
 
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]{1,128}")
 MAX_SCOPES = 64
+_ROOT = re.compile(r"https?://[^/?#]+/")
 OPENID = "openid"
 OFFLINE = "offline_access"
 IDENTITY = frozenset({OPENID, "profile", "email", "address", "phone", OFFLINE})
@@ -32,7 +34,7 @@ def target(client: Client, scope: str | None, resource: str | None) -> tuple[str
     the scopes, else because there is only one.
     """
     asked = scope_tokens(scope)
-    audience = resource if resource is not None else _audience_of(client, asked)
+    audience = _named(client, resource) if resource is not None else _audience_of(client, asked)
     allowed = client.access.get(audience)
     if allowed is None:
         raise InvalidTarget("client may not use this API")
@@ -57,6 +59,8 @@ def reach(client: Client, issuer: str, scope: str | None, resource: str | None) 
         if not own:
             raise InvalidScope("nothing that this client may ask for")
         return issuer, tuple(own)
+    if not own and not others:
+        raise InvalidScope("nothing that this client may ask for")  # else an empty consent would need no asking
     audience, _ = target(client, " ".join(others) or None, resource)
     return audience, tuple(one for one in asked if one in own or one in others)
 
@@ -64,16 +68,41 @@ def reach(client: Client, issuer: str, scope: str | None, resource: str | None) 
 def narrowed(grant: Grant, scope: str | None, resource: str | None) -> tuple[str, ...]:
     """The scopes of a refreshed token: what was granted or a part of it, never more (RFC 6749 §6)."""
     asked = scope_tokens(scope)
-    if resource is not None and resource != grant.audience:
+    if not is_for(resource, grant.audience):
         raise InvalidTarget("grant is for another API")
     if not set(asked) <= set(grant.scope):
         raise InvalidScope("scope was not granted")
     return asked or grant.scope
 
 
+def is_for(resource: str | None, audience: str) -> bool:
+    """Whether a `resource` is this audience, or none was said.
+
+    Letter by letter, but for the slash that URL libraries of clients put after a host without a path (RFC 3986 §6.2.3).
+    """
+    return resource is None or resource == audience or _bare(resource) == _bare(audience)
+
+
+def _bare(uri: str) -> str:
+    return uri[:-1] if _ROOT.fullmatch(uri) else uri
+
+
+def _named(client: Client, resource: str) -> str:
+    """The audience among this client's that a `resource` means."""
+    if resource in client.access:
+        return resource
+    return next((one for one in client.access if is_for(resource, one)), resource)
+
+
 def chosen_alg(api: Api, client: Client) -> str | None:
-    """What a token is signed with. The API's choice comes first: it is the one who has to verify."""
-    return api.access_token_alg or client.access_token_alg
+    """What a token is signed with. The API's choice comes first: it is the one who has to verify.
+
+    Raises InvalidTarget where the client's profile has no such algorithm (FAPI 2.0 §5.4.1).
+    """
+    alg = api.access_token_alg or client.access_token_alg
+    if not permits(client, alg):
+        raise InvalidTarget("tokens for this API are signed in a way that this client may not take")
+    return alg
 
 
 def _audience_of(client: Client, asked: tuple[str, ...]) -> str:

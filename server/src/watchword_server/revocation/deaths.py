@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from watchword.client_tokens import LONGEST_FRESH
+from watchword.jose.kinds import CLIENT_TOKEN_LIFETIME
 from watchword.log import Kind
 
 SLACK = 120
 """Seconds beyond a token's life: leeway of the verifier and the error of its clock."""
 KEY_MEMORY = 30 * 24 * 3600
 """Seconds that a key stays dead: far beyond the day for which a verifier may hold a key it cannot refresh."""
+
+
+SIGNED_BY_CLIENTS = LONGEST_FRESH + CLIENT_TOKEN_LIFETIME
+"""Seconds for which a verifier may take what a client signs by an older document, and what was signed until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +48,18 @@ def subject(sub: str, now: int, lifetime: int) -> Death:
 
 
 def client(client_id: str, now: int, lifetime: int) -> Death:
-    """Every token of a client that was made before now."""
-    return Death("client", client_id, _until(now, lifetime))
+    """Every token of a client that was made before now, those too that it has signed itself."""
+    return Death("client", client_id, now + span_of_client(lifetime))
 
 
 def issuer(now: int, lifetime: int) -> Death:
     """Every token that was made before now."""
-    return Death("issuer", "", _until(now, lifetime))
+    return Death("issuer", "", now + span_of_client(lifetime))
+
+
+def span_of_client(lifetime: int) -> int:
+    """Seconds for which it is remembered that a client, or everything, was revoked."""
+    return max(lifetime, SIGNED_BY_CLIENTS) + SLACK
 
 
 def key(kid: str, now: int) -> Death:

@@ -9,8 +9,11 @@ from starlette.routing import Route
 
 from watchword_server.flows import apps, at_browser
 from watchword_server.flows.at_browser import Account
+from watchword_server.flows.client_documents import is_by_document
 from watchword_server.protocol.errors import InvalidRequest
 from watchword_server.protocol.targets import IDENTITY
+from watchword_server.protocol.values import Client
+from watchword_server.web import logos
 from watchword_server.web.asgi import Answer
 from watchword_server.web.authorize import see_other
 from watchword_server.web.browsers import StaleForm, must_be_our_form
@@ -68,14 +71,21 @@ async def _show(
     return here.page(view, 400 if problems else 200)
 
 
+def _host(client: Client) -> str | None:
+    """What says most of whose it is: where its document lies, or where people return to."""
+    if is_by_document(client):
+        return place(client.client_id).host
+    return place(client.redirect_uris[0]).host if client.redirect_uris else None
+
+
 async def _app(front: Front, app: apps.App) -> views.App:
     client = app.client
     names = {scope: api.name for api in await front.issuer.stores.apis.all() for scope in api.scopes}
     return views.App(
         client_id=client.client_id,
         name=client.name,
-        host=place(client.redirect_uris[0]).host if client.redirect_uris else None,
-        logo=f"{front.path}/logos/{client.client_id}" if front.issuer.logos.is_there(client, front.now()) else None,
+        host=_host(client),
+        logo=logos.address(front, client),
         scopes=tuple(Asked(scope=one, api=None if one in IDENTITY else names.get(one)) for one in app.scope),
         since=app.since,
         is_stranger=client.metadata.registered_itself,

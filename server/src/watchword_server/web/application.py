@@ -10,7 +10,9 @@ from starlette.routing import Router
 from watchword_server.web import (
     account,
     authorize,
+    device,
     discovery,
+    for_verifiers,
     health,
     logos,
     logout,
@@ -27,6 +29,7 @@ from watchword_server.web.arrivals import Arrivals
 from watchword_server.web.asgi import App, Receive, Scope, Send
 from watchword_server.web.cors import Speaker, by_form, by_token, shared
 from watchword_server.web.door import door
+from watchword_server.web.dpop import proving
 from watchword_server.web.front import Front
 from watchword_server.web.pages import routes
 from watchword_server.web.refusals import NotFound
@@ -38,12 +41,14 @@ SHARED: Final[Mapping[str, tuple[Speaker, bytes]]] = {
     "/userinfo": (by_token, b"GET, POST"),
 }
 """What pages of other origins may use."""
+PROVING: Final = ("/token", "/par", "/userinfo")
+"""Where proofs of possession are taken."""
 
 
 def application(front: Front, arrivals: Arrivals) -> App:
     """The server as one ASGI callable."""
-    people_too = (authorize, people, account, logout, logos)
-    rooms = (discovery, *people_too, registration, session, userinfo, revocations, health)
+    people_too = (authorize, people, device, account, logout, logos)
+    rooms = (discovery, *people_too, registration, session, userinfo, revocations, for_verifiers, health)
     places = [*(room.routes(front) for room in rooms), routes.routes(front.pages, front.path)]
     router = Router([route for place in places for route in place], redirect_slashes=False, default=_nothing)
 
@@ -51,7 +56,10 @@ def application(front: Front, arrivals: Arrivals) -> App:
         scope["app"] = router  # Starlette then raises for a wrong method, instead of answering by itself
         await router(scope, receive, send)
 
-    hot = {**oauth.endpoints(front), **pushed.endpoints(front), f"{front.path}/userinfo": others}
+    hot = {**oauth.endpoints(front), **pushed.endpoints(front), **device.endpoints(front)}
+    hot[f"{front.path}/userinfo"] = others
+    for path in PROVING:
+        hot[front.path + path] = proving(front, hot[front.path + path])
     for path, (speaker, methods) in SHARED.items():
         hot[front.path + path] = shared(front, hot[front.path + path], speaker, methods)
     hot[f"{front.path}/revocations/ack"] = verifiers.acknowledgement(front)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.requests import Request
 from starlette.routing import Route
 
-from watchword_server.flows import authorize
+from watchword_server.flows import authorize, client_documents
 from watchword_server.flows.authorize import Outcome, Ready
 from watchword_server.protocol.authorization import Asked
 from watchword_server.protocol.errors import InvalidRequest
@@ -87,7 +87,7 @@ def place_of(front: Front, here: Visit, step: Step, handle: str) -> str:
 async def _to_client(front: Front, here: Visit, ready: Ready, *more: Header) -> Answer:
     if ready.to.response_mode != "form_post":
         return see_other(location(ready.to, ready.parameters), *more)
-    client = await front.issuer.stores.clients.find(ready.to.client_id)
+    client = await client_documents.known(front.issuer, ready.to.client_id, None, front.now())
     view = FormPost(
         redirect_uri=ready.to.redirect_uri,
         fields=tuple(ready.parameters.items()),

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from watchword.jose.b64 import b64url
-from watchword_server.flows.at_browser import Entered, Visitor, kept
+from watchword_server.flows.at_browser import Entered, Visitor, kept, spelled
 from watchword_server.flows.sign_in import origin_of
 from watchword_server.protocol.errors import AccessDenied
 from watchword_server.web.asgi import Header, Scope
@@ -47,6 +47,14 @@ def browser(scope: Scope) -> Browser:
     preferred = sid if sid is not None and _SID.fullmatch(sid) else None
     hashed = kept(secret) if secret is not None else None
     return Browser(Visitor(caller=scope["caller"], browser=hashed, preferred=preferred), secret)
+
+
+def own_secret(front: Front, here: Browser) -> tuple[str, tuple[Header, ...]]:
+    """The browser's secret; a new one, with its cookie, for a browser that has none."""
+    if here.secret is not None:
+        return here.secret, ()
+    secret = spelled(front.issuer)
+    return secret, (remembers(front, secret),)
 
 
 def remembers(front: Front, secret: str) -> Header:

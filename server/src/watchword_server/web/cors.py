@@ -1,5 +1,7 @@
 """Who may read answers from a page of another origin: the pages of each client's registered origins (Fetch §3.2).
 
+What is the same for everybody, and registration, any page may read.
+
 A browser asks first, before anybody has said which client speaks: that is always allowed, and tells nothing. The answer
 itself can be read only by a page whose origin is registered for the client that the request names; no cookie counts.
 """
@@ -7,8 +9,10 @@ itself can be read only by a page whose origin is registered for the client that
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
+
+from starlette.requests import Request
 
 from watchword.errors import InvalidToken
 from watchword.jose import jwt
@@ -18,19 +22,43 @@ from watchword_server.protocol.form import decoded, fields
 from watchword_server.web.asgi import Answer, App, Header, Message, Receive, Scope, Send, header
 from watchword_server.web.bodies import body, single
 from watchword_server.web.front import Front
-from watchword_server.web.refusals import refusal
+from watchword_server.web.refusals import ClientGone, refusal
 
+Handler = Callable[[Request], Awaitable[Answer]]
 Speaker = Callable[[Scope, bytes], str | None]
 """The `client_id` that a request names; unverified, for it only says who may read the answer."""
 
 _ORIGIN: Final = b"origin"
 _VARY: Final[Header] = (b"vary", b"origin")
+_ANYBODY: Final[Header] = (b"access-control-allow-origin", b"*")
+# On the answer itself: what stands on that to a preflight exposes nothing (Fetch §3.2.3).
+_EXPOSED: Final[Header] = (b"access-control-expose-headers", b"www-authenticate, dpop-nonce, retry-after")
 _PREFLIGHT: Final[tuple[Header, ...]] = (
     (b"access-control-allow-headers", b"authorization, content-type, dpop"),
-    (b"access-control-expose-headers", b"www-authenticate, dpop-nonce, retry-after"),
     (b"access-control-max-age", b"600"),
     _VARY,
 )
+
+
+def open_to_all(handler: Handler, method: bytes) -> Handler:
+    """A place that pages of all origins may use: neither cookies nor where a caller is count for anything there."""
+    # Not `*` alone: that does not name Authorization (Fetch §4.8).
+    allowed = ((b"access-control-allow-methods", method), (b"access-control-allow-headers", b"*, authorization"))
+    preflight = Answer(204, b"", (_ANYBODY, *allowed, (b"access-control-max-age", b"600")))
+
+    async def endpoint(request: Request) -> Answer:
+        if request.method == "OPTIONS":
+            return preflight
+        try:
+            answer = await handler(request)
+        except ClientGone:
+            raise
+        except Exception as error:  # a page that may read answers may read refusals
+            answer = refusal(error, request.scope)
+        headers = tuple(one for one in answer.headers if one != _ANYBODY)
+        return answer._replace(headers=(*headers, _ANYBODY, _EXPOSED))
+
+    return endpoint
 
 
 def shared(front: Front, app: App, speaker: Speaker, methods: bytes) -> App:
@@ -54,7 +82,7 @@ async def _with_origin(
         await Answer(204, b"", (_allowing(origin), *allowed))(scope, receive, send)
         return
     raw = await body(receive)
-    readers = (_allowing(origin),) if await _may_read(front, origin, speaker(scope, raw)) else ()
+    readers = (_allowing(origin), _EXPOSED) if await _may_read(front, origin, speaker(scope, raw)) else ()
 
     async def again() -> Message:
         return {"type": "http.request", "body": raw, "more_body": False}

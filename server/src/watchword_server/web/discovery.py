@@ -11,8 +11,10 @@ from starlette.routing import Route
 from watchword_server.flows.feed import HEARTBEAT
 from watchword_server.flows.keyring import Ring
 from watchword_server.flows.token import GRANTS
+from watchword_server.protocol.grants.api_key import GRANT_TYPE as API_KEY
 from watchword_server.protocol.metadata import Offered, metadata
 from watchword_server.web.asgi import Answer, encoded, public_json
+from watchword_server.web.cors import Handler, open_to_all
 from watchword_server.web.front import Front
 from watchword_server.web.pages.words import Locale
 
@@ -26,21 +28,27 @@ def routes(front: Front) -> list[Route]:
     places = {f"/.well-known/{name}{front.path}" for name in DOCUMENTS}
     places |= {f"{front.path}/.well-known/{name}" for name in DOCUMENTS}
     return [
-        *(Route(place, partial(_metadata, front)) for place in sorted(places)),
-        Route(f"{front.path}/jwks.json", partial(_keys, front)),
-        Route(f"{front.path}/revocations/jwks.json", partial(_feed_keys, front)),
+        *(_open(place, partial(_metadata, front)) for place in sorted(places)),
+        _open(f"{front.path}/jwks.json", partial(_keys, front)),
+        _open(f"{front.path}/revocations/jwks.json", partial(_feed_keys, front)),
     ]
+
+
+def _open(place: str, handler: Handler) -> Route:
+    """A page of any origin may read it, with whatever headers (some clients name a version of their protocol)."""
+    return Route(place, open_to_all(handler, b"GET"), methods=["GET", "OPTIONS"])
 
 
 async def _metadata(front: Front, request: Request) -> Answer:
     terms, head = front.issuer.terms, await front.issuer.stores.log.head()
     offered = Offered(
         issuer=terms.issuer,
-        grant_types=tuple(GRANTS),
+        grant_types=(*GRANTS, API_KEY),
         max_lifetime=head.lifetime,
         heartbeat=HEARTBEAT,
         locales=[one.tag for one in Locale],
         registers=terms.registration != "off",
+        reads_documents=terms.metadata_documents,
         signs_up=terms.sign_up,
         policy_uri=front.pages.brand.privacy,
         tos_uri=front.pages.brand.terms,

@@ -197,5 +197,5 @@ def _credentials(headers: Sequence[Header]) -> bytes | None:
     return credentials if plain else None
 
 
-# A page of another origin is told at the door whether it may read the answer.
-_UNUSUAL: Final = frozenset((b"expect", b"upgrade", b"transfer-encoding", b"content-encoding", b"origin"))
+# At the door a page of another origin is told whether it may read the answer, and a proof of possession is judged.
+_UNUSUAL: Final = frozenset((b"expect", b"upgrade", b"transfer-encoding", b"content-encoding", b"origin", b"dpop"))

@@ -14,6 +14,7 @@ from watchword_server.flows.token import TokenRequest, answer
 from watchword_server.protocol.form import fields
 from watchword_server.web.asgi import JSON, NO_STORE, Answer, App, Receive, Scope, Send, encoded, json_answer
 from watchword_server.web.bodies import body, must_be, must_have_no_query, single
+from watchword_server.web.dpop import proofs
 from watchword_server.web.front import Front
 from watchword_server.web.preferences import told, wanted_wait
 from watchword_server.web.refusals import WrongMethod
@@ -34,6 +35,7 @@ class TokenAnswer(msgspec.Struct, frozen=True, gc=False):
     session_id: str | msgspec.UnsetType = msgspec.UNSET
     id_token: str | msgspec.UnsetType = msgspec.UNSET
     token_type: str = "Bearer"
+    issued_token_type: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Posted(msgspec.Struct, frozen=True):
@@ -49,7 +51,8 @@ class Posted(msgspec.Struct, frozen=True):
 
 async def token(front: Front, posted: Posted) -> Answer:
     """POST /token (RFC 6749 §3.2)."""
-    ask = TokenRequest(posted.authorization, posted.form, posted.body, posted.caller, posted.now)
+    sent = proofs(posted.scope)
+    ask = TokenRequest(posted.authorization, posted.form, posted.body, posted.caller, posted.now, sent)
     return issued(await answer(front.issuer, ask))
 
 
@@ -74,8 +77,10 @@ def token_answer(tokens: Tokens, session_id: str | msgspec.UnsetType = msgspec.U
     """What a client gets to see of its tokens."""
     refresh_token = tokens.refresh_token or msgspec.UNSET
     id_token = tokens.id_token or msgspec.UNSET
-    kind = tokens.token_type
-    return TokenAnswer(tokens.access_token, tokens.expires_in, tokens.scope, refresh_token, session_id, id_token, kind)
+    kind, issued = tokens.token_type, tokens.issued_token_type or msgspec.UNSET
+    return TokenAnswer(
+        tokens.access_token, tokens.expires_in, tokens.scope, refresh_token, session_id, id_token, kind, issued
+    )
 
 
 def endpoints(front: Front) -> Mapping[str, App]:

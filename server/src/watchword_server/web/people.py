@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.routing import Route
 
-from watchword_server.flows import at_browser, authorize
+from watchword_server.flows import at_browser, authorize, device
 from watchword_server.flows.at_browser import Entered
 from watchword_server.flows.authorize import Case, Gone, Needed
 from watchword_server.flows.sign_up import NotThisAddress, sign_up
@@ -24,9 +25,10 @@ from watchword_server.protocol.interaction import Step, is_sure
 from watchword_server.protocol.registration import NAME
 from watchword_server.protocol.targets import IDENTITY, OPENID
 from watchword_server.protocol.values import Interaction
+from watchword_server.web.about import About, about, confirmation, onward
 from watchword_server.web.asgi import Answer, Header
 from watchword_server.web.authorize import become, place_of, see_other
-from watchword_server.web.browsers import StaleForm, entered, must_be_our_form, prefers, remembers
+from watchword_server.web.browsers import StaleForm, entered, must_be_our_form, own_secret, prefers
 from watchword_server.web.front import Front
 from watchword_server.web.pages.problems import Problem
 from watchword_server.web.pages.views import Asked, Choice, Consent, Person, SelectAccount, SignIn, SignUp
@@ -64,7 +66,7 @@ async def _page(front: Front, show: Page, take: Page, request: Request) -> Answe
         if here.handle is None:
             return see_other(f"{front.path}/account")
         on = await authorize.waiting(front.issuer, here.handle, here.browser.visitor, front.now())
-        return await _next(here, on)
+        return await onward(here, on)
     return await take(here, sent)
 
 
@@ -90,33 +92,35 @@ async def _sign_in(here: Visit, sent: Sent) -> Answer:
         return await _sign_in_page(here, email, (Problem.TOO_OFTEN,), 429, error.retry_after)
     except TemporarilyUnavailable:
         return await _sign_in_page(here, email, (Problem.BUSY,), 503)
-    return await _in(here, who)
+    return _in(here, who, on)
 
 
 async def _sign_in_page(here: Visit, email: str, problems: tuple[Problem, ...], status: int, wait: int = 0) -> Answer:
     on, front = await _waiting(here), here.front
     secret, cookies = _secret(here)
-    case = await _case(here, on)
+    case = await _about(here, on)
     known = case.account.user.email if case is not None and case.account is not None else ""
-    request = case.request if case is not None else None
-    hint = request.login_hint if request is not None and "@" in (request.login_hint or "") else ""
+    hint = case.login_hint if case is not None and "@" in (case.login_hint or "") else ""
     view = SignIn(
-        form=here.form(secret, request.to.redirect_uri if request is not None else None),
+        form=here.form(secret, case.redirect_uri if case is not None else None),
         client=asking(front, case.client) if case is not None else None,
         email=email or hint or known,
         problems=problems,
         wait=wait,
         again=bool(known),
         can_sign_up=front.issuer.terms.sign_up,
+        for_device=case is not None and case.is_device,
     )
-    return here.page(view, status, *cookies, *_retry(wait), wanted=request.ui_locales if request is not None else ())
+    return here.page(view, status, *cookies, *_retry(wait), wanted=case.ui_locales if case is not None else ())
 
 
-async def _in(here: Visit, who: Entered) -> Answer:
+def _in(here: Visit, who: Entered, on: Interaction | None) -> Answer:
     """Somebody has signed in. The browser gets its new secret whatever is next, so that is looked at afterwards."""
     cookies = entered(here.front, who)
-    if here.handle is None:
+    if here.handle is None or on is None:
         return see_other(f"{here.front.path}/account", *cookies)
+    if device.is_one(on):
+        return see_other(confirmation(here, here.handle), *cookies)
     return see_other(place_of(here.front, here, Step.CONSENT, here.handle), *cookies)
 
 
@@ -147,7 +151,7 @@ async def _sign_up(here: Visit, sent: Sent) -> Answer:
         return await _sign_up_page(here, (Problem.TOO_OFTEN,), 429, error.retry_after)
     except TemporarilyUnavailable:
         return await _sign_up_page(here, (Problem.BUSY,), 503)
-    return await _in(here, who)
+    return _in(here, who, on)
 
 
 async def _sign_up_page(here: Visit, problems: tuple[Problem, ...], status: int, wait: int = 0) -> Answer:
@@ -156,16 +160,16 @@ async def _sign_up_page(here: Visit, problems: tuple[Problem, ...], status: int,
         raise NotFound("people cannot make themselves an account here")
     on = await _waiting(here)
     secret, cookies = _secret(here)
-    case = await _case(here, on)
+    case = await _about(here, on)
     view = SignUp(
-        form=here.form(secret, case.request.to.redirect_uri if case is not None else None),
+        form=here.form(secret, case.redirect_uri if case is not None else None),
         client=asking(front, case.client) if case is not None else None,
         email=here.fields.get("email", ""),
         name=here.fields.get("name", ""),
         problems=problems,
         wait=wait,
     )
-    wanted = case.request.ui_locales if case is not None else ()
+    wanted = case.ui_locales if case is not None else ()
     return here.page(view, status, *cookies, *_retry(wait), wanted=wanted)
 
 
@@ -173,10 +177,11 @@ async def _sign_up_page(here: Visit, problems: tuple[Problem, ...], status: int,
 
 
 async def _show_accounts(here: Visit, sent: Sent) -> Answer:
-    case = await _must_wait(here)
+    front, visitor = here.front, here.browser.visitor
+    case = await about(here, await authorize.waiting(front.issuer, here.handle or "", visitor, front.now()))
     secret, cookies = _secret(here)
     view = SelectAccount(
-        form=here.form(secret, case.request.to.redirect_uri),
+        form=here.form(secret, case.redirect_uri),
         client=asking(here.front, case.client),
         choices=tuple(
             Choice(key=one.session.sid, name=one.user.name or one.user.email, email=one.user.email)
@@ -184,7 +189,7 @@ async def _show_accounts(here: Visit, sent: Sent) -> Answer:
         ),
         problems=(Problem.STALE,) if "stale" in sent else (),
     )
-    return here.page(view, 400 if view.problems else 200, *cookies, wanted=case.request.ui_locales)
+    return here.page(view, 400 if view.problems else 200, *cookies, wanted=case.ui_locales)
 
 
 async def _select(here: Visit, sent: Sent) -> Answer:
@@ -192,9 +197,12 @@ async def _select(here: Visit, sent: Sent) -> Answer:
     on = await authorize.waiting(front.issuer, handle, here.browser.visitor, front.now())
     if account == "other":
         return await become(front, here, Needed(Step.SIGN_IN, handle))
-    outcome = await authorize.select(front.issuer, handle, on, account, here.browser.visitor, front.now())
     chosen = await at_browser.accounts(front.issuer, here.browser.visitor, front.now())
     cookies = [prefers(front, account)] if account in {one.session.sid for one in chosen} else []
+    if device.is_one(on):
+        await device.choose(front.issuer, on, account, here.browser.visitor, front.now())
+        return await onward(here, on, *cookies)
+    outcome = await authorize.select(front.issuer, handle, on, account, here.browser.visitor, front.now())
     return await become(front, here, outcome, *cookies)
 
 
@@ -219,6 +227,7 @@ async def _show_consent(here: Visit, sent: Sent) -> Answer:
         person=Person(account.user.name or account.user.email, account.user.email),
         scopes=await _scopes(front, case),
         can_remember=is_sure(case.client, case.request.to.redirect_uri),
+        used_at=_used_at(front, case),
         problems=(Problem.STALE,) if "stale" in sent else (),
     )
     return here.page(view, 400 if view.problems else 200, *cookies, wanted=case.request.ui_locales)
@@ -247,13 +256,14 @@ async def _scopes(front: Front, case: Case) -> tuple[Asked, ...]:
     )
 
 
+def _used_at(front: Front, case: Case) -> str | None:
+    """Where the tokens are good for something; nothing new to say of those that are about the person only."""
+    if case.audience == front.issuer.terms.issuer:
+        return None
+    return urlsplit(case.audience).netloc or case.audience
+
+
 # --- what they share
-
-
-async def _next(here: Visit, on: Interaction) -> Answer:
-    front = here.front
-    outcome = await authorize.go_on(front.issuer, here.handle or "", on, here.browser.visitor, front.now())
-    return await become(front, here, outcome)
 
 
 async def _waiting(here: Visit) -> Interaction | None:
@@ -263,24 +273,12 @@ async def _waiting(here: Visit) -> Interaction | None:
     return await authorize.waiting(here.front.issuer, here.handle, here.browser.visitor, here.front.now())
 
 
-async def _must_wait(here: Visit) -> Case:
-    front, visitor = here.front, here.browser.visitor
-    on = await authorize.waiting(front.issuer, here.handle or "", visitor, front.now())
-    return await authorize.consider(front.issuer, on, visitor, front.now())
-
-
-async def _case(here: Visit, on: Interaction | None) -> Case | None:
-    if on is None:
-        return None
-    return await authorize.consider(here.front.issuer, on, here.browser.visitor, here.front.now())
+async def _about(here: Visit, on: Interaction | None) -> About | None:
+    return None if on is None else await about(here, on)
 
 
 def _secret(here: Visit) -> tuple[str, tuple[Header, ...]]:
-    """The browser's secret; a new one, with its cookie, for a browser that has none."""
-    if here.browser.secret is not None:
-        return here.browser.secret, ()
-    secret = at_browser.spelled(here.front.issuer)
-    return secret, (remembers(here.front, secret),)
+    return own_secret(here.front, here.browser)
 
 
 def _retry(wait: int) -> tuple[Header, ...]:

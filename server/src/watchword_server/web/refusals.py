@@ -21,6 +21,7 @@ from watchword_server.protocol.errors import (
     TemporarilyUnavailable,
     TooManyAttempts,
     TooManyVerifiers,
+    UnacceptableToken,
 )
 from watchword_server.web.asgi import CLOSE, JSON, NO_STORE, Answer, Header, Scope, encoded
 
@@ -80,6 +81,7 @@ class ClientGone(Exception):
 
 SENTENCES: Final[Mapping[type[OAuthError], str]] = {
     InvalidClient: "client authentication failed",
+    UnacceptableToken: "the token to exchange is not valid, or not one that this client may exchange",
     InvalidGrant: "the credentials or the token are not valid, or not valid any more",
     InvalidSession: "the access token is missing, not valid, or not valid any more",
     AccessDenied: "this is not allowed from here",

@@ -17,6 +17,7 @@ from watchword_server.protocol.errors import InvalidClientMetadata
 from watchword_server.protocol.self_registration import described
 from watchword_server.web.asgi import Answer, json_answer
 from watchword_server.web.bodies import body, must_be, must_have_no_query, single
+from watchword_server.web.cors import open_to_all
 from watchword_server.web.front import Front
 from watchword_server.web.preferences import told, wanted_wait
 
@@ -25,7 +26,8 @@ def routes(front: Front) -> list[Route]:
     """The door for all, and one for each client."""
     path = f"{front.path}/register"
     return [
-        Route(path, partial(_register, front), methods=["POST"]),
+        # It takes no cookie, and everybody may come: so may pages, of whatever origin.
+        Route(path, open_to_all(partial(_register, front), b"POST"), methods=["POST", "OPTIONS"]),
         Route(f"{path}/{{client_id}}", partial(_manage, front), methods=["GET", "PUT", "DELETE"]),
     ]
 

@@ -83,9 +83,9 @@ async def _refresh(front: Front, request: Request) -> Answer:
         _must_say(origin)
     credentials = presented(single(request.scope, b"authorization"), {"client_id": asked.client_id})
     head = await front.issuer.stores.log.head()
-    client = await sign_in.first_party(front.issuer, credentials, origin)
-    raw = baked or asked.refresh_token or ""
     caller, now = request.scope["caller"], front.now()
+    client = await sign_in.first_party(front.issuer, credentials, origin, now)
+    raw = baked or asked.refresh_token or ""
     shown = Shown(raw, asked.scope, asked.resource)
     tokens = await refresh(front.issuer, head, client, shown, caller, now)
     if baked is None:

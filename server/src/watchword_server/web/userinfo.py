@@ -1,4 +1,4 @@
-"""Userinfo (OpenID Connect Core §5.3): GET and POST, with an access token as RFC 6750 §2 has it."""
+"""Userinfo (OpenID Connect Core §5.3): GET and POST, with an access token as RFC 6750 §2 or RFC 9449 §7.1 has it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Final
 from starlette.requests import Request
 from starlette.routing import Route
 
-from watchword_server.flows.userinfo import userinfo
+from watchword_server.flows.userinfo import Shown, userinfo
+from watchword_server.protocol.errors import InvalidSession, OAuthError
 from watchword_server.protocol.form import fields
 from watchword_server.web.asgi import JSON, NO_STORE, Answer, Header
 from watchword_server.web.bodies import body, single
+from watchword_server.web.dpop import by_bearer, by_key, challenged, proofs
 from watchword_server.web.front import Front
 from watchword_server.web.refusals import TokenMisplaced, TokenMissing
 
@@ -25,32 +27,34 @@ def routes(front: Front) -> list[Route]:
 
 
 async def _userinfo(front: Front, request: Request) -> Answer:
-    told = await userinfo(front.issuer, await _token(request), front.now())
+    try:
+        told = await userinfo(front.issuer, await _shown(request), front.now())
+    except OAuthError as error:
+        return challenged(error, request.scope)
     if isinstance(told, str):
         return Answer(200, told.encode("ascii"), (JWT, NO_STORE))
     return Answer(200, told, (JSON, NO_STORE))
 
 
-async def _token(request: Request) -> str:
+async def _shown(request: Request) -> Shown:
     """The access token: from the header, or from the form of a POST, and from one of them only.
 
     A token in a URL stays in logs and histories (RFC 6750 §5.3), so one that came there has leaked and is not taken.
     """
     if request.scope["query_string"]:
         raise TokenMisplaced("no parameters are read from the URL here")
-    by_header, by_form = _bearer(single(request.scope, b"authorization")), await _posted(request)
+    authorization, by_form = single(request.scope, b"authorization"), await _posted(request)
+    bound = by_key(authorization)
+    by_header = bound if bound is not None else by_bearer(authorization)
     if by_header is not None and by_form is not None:
         raise TokenMisplaced("send the access token once: as a header or in the form")
     token = by_header or by_form
     if not token:
         raise TokenMissing("no access token")
-    return token
-
-
-def _bearer(authorization: str | None) -> str | None:
-    """What stands in the header (RFC 6750 §2.1); None where it carries no token, or none of this scheme."""
-    scheme, _, token = (authorization or "").partition(" ")
-    return token.strip(" ") if scheme.lower() == "bearer" else None
+    sent = proofs(request.scope)
+    if bound is None and sent:  # who has a proof says so, or somebody on the way might leave it out
+        raise InvalidSession("a proof came with a token that was not sent as one that is bound")
+    return Shown(token) if bound is None else Shown(token, request.method, sent)
 
 
 async def _posted(request: Request) -> str | None:

@@ -11,6 +11,7 @@ import msgspec
 from starlette.requests import Request
 
 from watchword_server.flows.authorize import Gone
+from watchword_server.flows.client_documents import NoDocument, is_by_document
 from watchword_server.flows.keyring import NoSigningKey
 from watchword_server.ports import Busy, Conflict, KeyStoreError, Unavailable
 from watchword_server.protocol.authorization import NotAddressable, UnknownClient
@@ -22,11 +23,13 @@ from watchword_server.protocol.errors import (
     TooManyAttempts,
 )
 from watchword_server.protocol.values import Client
+from watchword_server.web import logos
 from watchword_server.web.asgi import Answer, Header, Scope
 from watchword_server.web.bodies import body, must_be, must_have_no_query, single
 from watchword_server.web.browsers import Browser, NotOurForm, StaleForm, browser, csrf_token
 from watchword_server.web.front import Front
 from watchword_server.web.pages.problems import Reason
+from watchword_server.web.pages.safe import place
 from watchword_server.web.pages.views import Asking, Failure, Form, View
 from watchword_server.web.pages.words import Locale, negotiated, spoken
 from watchword_server.web.refusals import ClientGone, NotFound
@@ -113,12 +116,14 @@ def asking(front: Front, client: Client) -> Asking:
     """The client, as pages name it."""
     said = client.metadata
     return Asking(
-        name=client.name,
-        logo=f"{front.path}/logos/{client.client_id}" if front.issuer.logos.is_there(client, front.now()) else None,
+        name=place(client.client_id).host if is_by_document(client) else client.name,
+        logo=logos.address(front, client),
         home=said.client_uri,
         policy_uri=said.policy_uri,
         tos_uri=said.tos_uri,
         is_stranger=said.registered_itself,
+        document=client.client_id if is_by_document(client) else None,
+        calls_itself=client.name,
     )
 
 
@@ -138,6 +143,7 @@ def as_page(front: Front, handler: Handler) -> Handler:
 
 # fmt: off
 _REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Reason, int], ...] = (
+    (NoDocument,                                               Reason.NO_DOCUMENT,           400),
     (UnknownClient,                                            Reason.UNKNOWN_CLIENT,        400),
     (NotAddressable,                                           Reason.UNREGISTERED_REDIRECT, 400),
     (Gone,                                                     Reason.EXPIRED,               400),

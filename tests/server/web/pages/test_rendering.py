@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from tests.browser.pages.samples import (
     ACCOUNT,
+    AGENT,
     APPS,
     CONSENT,
     FORM,
@@ -239,6 +240,27 @@ def test_consent_shows_who_asks_for_what_and_where_one_returns_to() -> None:
         assert uri is not None
         (link,) = found.all("a", href=uri)
         assert set(link["rel"].split()) == {"noreferrer", "noopener"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "warnings"),
+    [
+        ("http://127.0.0.1:51763/cb", 1),
+        ("http://localhost/cb", 1),
+        ("com.example.app:/cb", 1),
+        ("https://pilot.example/cb", 0),
+    ],
+)
+def test_of_an_agent_the_host_comes_first_and_its_name_is_its_own_word(uri: str, warnings: int) -> None:
+    """Only the host of its metadata document is sure; a program on the device could be any."""
+    client = replace(AGENT, calls_itself="bank.example")
+    found = page(replace(CONSENT, form=replace(FORM, redirect_uri=uri), client=client, can_remember=False))
+    words = " ".join(found.text.split())
+    assert words.index("pilot.example") < words.index("calls itself “bank.example”")
+    assert "Let pilot.example act for you?" in words
+    assert "It says who it is at pilot.example/oauth/client.json. Nobody at Fairlead has checked it." in words
+    assert len(found.all("div", **{"class": "notice caution"})) == warnings
+    assert not found.all("input", name="remember")
 
 
 @pytest.mark.parametrize(

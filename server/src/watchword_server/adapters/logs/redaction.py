@@ -18,8 +18,8 @@ SECRET_NAMES: Final = re.compile(
 SECRET_TEXTS: Final = (
     # a JWS or JWE, or most of one
     (re.compile(r"eyJ[A-Za-z0-9_-]{5,}(\.[A-Za-z0-9_-]*)+"), MASK),
-    # our refresh tokens and client secrets
-    (re.compile(r"\bww[a-z]_[A-Za-z0-9_-]+"), MASK),
+    # our refresh tokens, client secrets and API keys
+    (re.compile(r"\bww[a-z]?_[A-Za-z0-9_-]+"), MASK),
     (re.compile(r"\$argon2[a-z]{1,2}\$[^\s\"']+"), MASK),
     (re.compile(r"(?i)\b(basic|bearer|dpop)(\s+)[A-Za-z0-9+/=._~-]{8,}"), rf"\1\2{MASK}"),
     # a form, a query, a cookie

@@ -119,6 +119,7 @@ def commands() -> Commands[ClauseElement]:
         set_user_disabled=_change(users.c.sub, "disabled_at"),
         set_client_disabled=_change(clients.c.client_id, "disabled_at"),
         set_client_secret=_change(clients.c.client_id, "secret_hash"),
+        reseal_secret=_reseal_secret(),
         replace_client=_change(
             clients.c.client_id, "name", "grant_types", "redirect_uris", "origins", "rotates", "metadata"
         ),
@@ -243,6 +244,14 @@ def _change(key: Column[str], *names: str) -> Update:
     return update(key.table).where(key == bindparam(f"for_{key.name}")).values(values)
 
 
+def _reseal_secret() -> Update:
+    """Within what is kept of a client: nobody else's change of it is lost, and what is sealed stands nowhere else."""
+    kept = clients.c.metadata
+    was, sealed = (bindparam(name, type_=kept.type) for name in ("was", "sealed"))
+    anew = func.replace(kept, was, sealed, type_=kept.type)
+    return update(clients).where(clients.c.client_id == bindparam("of"), kept.contains(was)).values({kept.name: anew})
+
+
 def _move(column: Column[bytes]) -> Update:
     return update(column.table).where(column == bindparam("was")).values({column.name: bindparam("to")})
 
@@ -308,7 +317,7 @@ def _keep_client() -> Upsert:
     """What its metadata document says now; whether an operator has disabled it stays as it is."""
     values: dict[str, BindParameter[Any]] = {column.name: bindparam(column.name) for column in clients.c}
     put = Upsert(clients).values(values)
-    names = ("name", "grant_types", "access", "redirect_uris", "origins", "metadata")
+    names = ("name", "kind", "grant_types", "access", "redirect_uris", "origins", "metadata")
     return put.on_conflict_do_update(index_elements=[clients.c.client_id], set_={n: put.excluded[n] for n in names})
 
 

@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from watchword_server.adapters.sql.records import audit_row, row, text
+from watchword_server.adapters.sql.records import audit_row, inside, row, text
 from watchword_server.adapters.sql.statements import Commands, Sql, Step, Value
 from watchword_server.changes import (
     ActivateKey,
@@ -34,6 +34,7 @@ from watchword_server.changes import (
     Remember,
     ReplaceClient,
     ResealKey,
+    ResealSecret,
     RetireKey,
     Revoke,
     Send,
@@ -73,6 +74,7 @@ _CACHED_CHANGES: Final = frozenset(
         SetUserDisabled,
         SetClientDisabled,
         SetClientSecret,
+        ResealSecret,
         ReplaceClient,
         KeepClient,
         SetApiSecret,
@@ -87,7 +89,7 @@ _CACHED_CHANGES: Final = frozenset(
 )
 _CACHED_RECORDS: Final = frozenset((User, Client, Api, StoredKey))
 _GUARDS: Final = frozenset((Alive, Unrevoked))
-_DESTROYING: Final = frozenset((DropKey, ResealKey))
+_DESTROYING: Final = frozenset((DropKey, ResealKey, ResealSecret))
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -213,6 +215,8 @@ def _steps(c: Commands[Sql], change: Change) -> tuple[Step, ...]:
             return (c.set_client_disabled.must(for_client_id=client_id, disabled_at=when),)
         case SetClientSecret(client_id, secret_hash):
             return (c.set_client_secret.must(for_client_id=client_id, secret_hash=secret_hash),)
+        case ResealSecret(client_id, was, sealed):
+            return (c.reseal_secret.must(of=client_id, was=inside(was), sealed=inside(sealed)),)
         case SetApiSecret(audience, secret_hash):
             return (c.set_api_secret.must(for_audience=audience, secret_hash=secret_hash),)
         case SetApiAlg(audience, alg):

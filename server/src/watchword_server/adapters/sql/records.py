@@ -110,6 +110,11 @@ def text(value: Compound) -> str:
     return _write(value).decode()
 
 
+def inside(value: bytes) -> str:
+    """Bytes as they stand within such a text."""
+    return _write(value).decode().strip('"')
+
+
 def audit_row(audit: Audit) -> tuple[Value, ...]:
     """An audit row's columns but its id. Raises ValueError for text that no database can keep."""
     words = (audit.actor, audit.action, audit.outcome, audit.target, audit.address, audit.agent, audit.request_id)

@@ -113,6 +113,7 @@ class Commands(msgspec.Struct, Generic[S], frozen=True, kw_only=True, forbid_unk
     set_user_disabled: S
     set_client_disabled: S
     set_client_secret: S
+    reseal_secret: S
     replace_client: S
     keep_client: S
     set_api_secret: S

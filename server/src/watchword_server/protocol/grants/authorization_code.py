@@ -75,16 +75,3 @@ def redeem(code: Code | None, offer: Offer, client: Client, now: int) -> Code:
     if code.jkt is not None and code.jkt != offer.jkt:
         raise InvalidGrant("code is bound to another key (RFC 9449 §10)")
     return code
-
-
-def must_live(found: Redeemable | None, now: int) -> tuple[Grant, User]:
-    """The grant of a code, and who gave it. Raises InvalidGrant where one of them, or the session, has ended."""
-    grant, user = (found.grant, found.user) if found is not None else (None, None)
-    if grant is None or grant.ended_at is not None or now >= grant.expires_at:
-        raise InvalidGrant("grant has ended")
-    if user is None or user.disabled_at is not None:
-        raise InvalidGrant("user is gone or disabled")
-    session = found.session if found is not None else None
-    if grant.sid is not None and (session is None or session.ended_at is not None or now >= session.expires_at):
-        raise InvalidGrant("session has ended")
-    return grant, user

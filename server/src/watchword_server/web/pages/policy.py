@@ -6,7 +6,7 @@ from typing import Final
 
 from watchword_server.web.asgi import NO_STORE, Header
 from watchword_server.web.pages.safe import origin
-from watchword_server.web.pages.views import Failure, FormPost, SignedOut, View
+from watchword_server.web.pages.views import DeviceAnswered, Failure, FormPost, SignedOut, View
 
 _STEADY: Final[tuple[Header, ...]] = (
     (b"content-type", b"text/html; charset=utf-8"),
@@ -36,7 +36,7 @@ def headers(view: View) -> tuple[Header, ...]:
 def _targets(view: View) -> str:
     if isinstance(view, FormPost):
         return origin(view.redirect_uri)
-    if isinstance(view, SignedOut | Failure):
+    if isinstance(view, SignedOut | Failure | DeviceAnswered):
         return "'none'"
     return " ".join(["'self'", *([origin(view.form.redirect_uri)] if view.form.redirect_uri else [])])
 
@@ -44,6 +44,6 @@ def _targets(view: View) -> str:
 def _opener(view: View) -> tuple[Header, ...]:
     """A page that leads back to an app may stand in a window which that app opened, and must not lose it."""
     leads_back = isinstance(view, FormPost) or (
-        not isinstance(view, SignedOut | Failure) and view.form.redirect_uri is not None
+        not isinstance(view, SignedOut | Failure | DeviceAnswered) and view.form.redirect_uri is not None
     )
     return () if leads_back else ((b"cross-origin-opener-policy", b"same-origin"),)

@@ -20,6 +20,9 @@ class Problem(Enum):
     PASSWORD_IS_EMAIL = "password", "is e-mail"
     MISMATCH = "password", "mismatch"
     """Wrong password, or no such account."""
+    CODE_MALFORMED = "user_code", "malformed"
+    CODE_UNKNOWN = "user_code", "unknown"
+    """No device waits by it: it never did, was answered, or has waited for too long."""
     TOO_OFTEN = "", "too often"
     BUSY = "", "busy"
     STALE = "", "stale"
@@ -35,6 +38,8 @@ class Reason(Enum):
     """Why there is nothing to do but say so."""
 
     UNKNOWN_CLIENT = "unknown_client"
+    NO_DOCUMENT = "no_client_document"
+    """The client is an address, and no metadata document that is in order can be read there."""
     UNREGISTERED_REDIRECT = "unregistered_redirect"
     MALFORMED = "malformed"
     """The request cannot be read, and nobody may be redirected."""

@@ -21,15 +21,18 @@ from watchword_server.web.pages.words import Locale, catalogue
 
 # fmt: off
 TEMPLATES: Final[Mapping[type, str]] = {
-    views.SignIn:        "sign-in.html",
-    views.SignUp:        "sign-up.html",
-    views.SelectAccount: "select-account.html",
-    views.Consent:       "consent.html",
-    views.SignOut:       "sign-out.html",
-    views.SignedOut:     "signed-out.html",
-    views.Failure:       "failure.html",
-    views.FormPost:      "form-post.html",
-    views.Account:       "account.html",
+    views.SignIn:         "sign-in.html",
+    views.SignUp:         "sign-up.html",
+    views.SelectAccount:  "select-account.html",
+    views.Consent:        "consent.html",
+    views.DeviceCode:     "device.html",
+    views.DeviceConfirm:  "device-confirm.html",
+    views.DeviceAnswered: "device-answered.html",
+    views.SignOut:        "sign-out.html",
+    views.SignedOut:      "signed-out.html",
+    views.Failure:        "failure.html",
+    views.FormPost:       "form-post.html",
+    views.Account:        "account.html",
 }
 # fmt: on
 
@@ -115,7 +118,7 @@ def _ngettext(context: Context, one: str, many: str, count: int) -> str:
 
 def _query(view: View, form: views.Form, locale: Locale) -> str:
     """The same page in another language."""
-    carried = view.carried if isinstance(view, views.SignOut) else ()
+    carried = view.carried if isinstance(view, views.SignOut | views.DeviceCode) else ()
     interaction = [("interaction", form.interaction)] if form.interaction is not None else []
     return "?" + urlencode([*carried, *interaction, ("ui_locales", locale.value)])
 
@@ -146,6 +149,7 @@ _FILTERS: Final = {
     "shown": _shown,
     "initials": safe.initials,
     "place": safe.place,
+    "after_host": safe.after_host,
     "https": safe.https,
     "link": safe.link,
     "moment": _moment,

@@ -76,6 +76,11 @@ def place(uri: str) -> Place:
     return Place(f"{parts.scheme}://", f"[{host}]" if ":" in host else host, port)
 
 
+def after_host(uri: str) -> str:
+    """What follows the host in an address that was checked."""
+    return f"{place(uri).after}{urlsplit(uri).path}"
+
+
 def origin(uri: str) -> str:
     """The source expression for it in a Content-Security-Policy."""
     if urlsplit(uri).scheme in _CODE:

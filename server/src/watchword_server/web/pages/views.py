@@ -30,6 +30,10 @@ class Asking(Struct, frozen=True, kw_only=True):
     tos_uri: str | None = None
     is_stranger: bool = False
     """Whether it registered itself, so that nobody here has looked at its name."""
+    document: str | None = None
+    """Where it says who it is, for a client by its metadata document: then its host is its `name`."""
+    calls_itself: str = ""
+    """What such a client would be called."""
 
 
 class Person(Struct, frozen=True):
@@ -50,6 +54,8 @@ class SignIn(Struct, frozen=True, kw_only=True):
     """Seconds until the next attempt counts, with TOO_OFTEN."""
     again: bool = False
     can_sign_up: bool = False
+    for_device: bool = False
+    """Whether it is on the way to `/device/confirm`."""
 
 
 class SignUp(Struct, frozen=True, kw_only=True):
@@ -101,8 +107,52 @@ class Consent(Struct, frozen=True, kw_only=True):
     remember: bool = True
     can_remember: bool = True
     """Whether not to be asked again may be chosen at all."""
+    used_at: str | None = None
+    """What it may use: the host of the API, or its whole audience where that has none."""
     can_switch: bool = True
     problems: tuple[Problem, ...] = ()
+
+
+class DeviceCode(Struct, frozen=True, kw_only=True):
+    """`/device`: the code that a device shows."""
+
+    form: Form
+    user_code: str = ""
+    """What was typed before, or came with the link."""
+    problems: tuple[Problem, ...] = ()
+    wait: int = 0
+
+    @property
+    def carried(self) -> tuple[tuple[str, str], ...]:
+        """What the same page in another language needs."""
+        return (("user_code", self.user_code),) if self.user_code else ()
+
+
+class DeviceConfirm(Struct, frozen=True, kw_only=True):
+    """`/device/confirm`: whether this is the device before the person. `age` is the seconds since it asked."""
+
+    form: Form
+    client: Asking
+    person: Person
+    user_code: str
+    address: str
+    agent: str
+    """What the device calls itself: text of its own."""
+    at: int
+    age: int
+    scopes: tuple[Asked, ...]
+    is_elsewhere: bool = False
+    """Whether it asked from another network than the person's."""
+    problems: tuple[Problem, ...] = ()
+
+
+class DeviceAnswered(Struct, frozen=True, kw_only=True):
+    """What became of the device."""
+
+    client: Asking
+    allowed: bool
+    outlasts: bool = False
+    """Whether it goes on after the person has signed out here."""
 
 
 class SignOut(Struct, frozen=True, kw_only=True):
@@ -177,4 +227,17 @@ class Account(Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
 
 
-View = SignIn | SignUp | SelectAccount | Consent | SignOut | SignedOut | Failure | FormPost | Account
+View = (
+    SignIn
+    | SignUp
+    | SelectAccount
+    | Consent
+    | DeviceCode
+    | DeviceConfirm
+    | DeviceAnswered
+    | SignOut
+    | SignedOut
+    | Failure
+    | FormPost
+    | Account
+)
