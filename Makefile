@@ -12,14 +12,16 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet install
 PROJECTS := sdk/pyproject.toml server/pyproject.toml
 NODE_MODULES := tests/node/node_modules/.package-lock.json
-SLOW := interop or browser or fault or soak
+SLOW := story or interop or browser or fault or soak
 # Only `make lock` uses it, in a virtual environment of its own that it throws away.
 UV := uv==0.13.9
 
 help:
 	@echo "make run      start the demo: an issuer on port 8000, an API on port 8001 (ARGS= passes options)"
+	@echo "make mcp-demo an agent finds its way into an MCP server, each step said as it happens"
 	@echo "make test     the fast tests (ARGS= passes pytest options)"
-	@echo "make check    lint, types, import contracts, tests"
+	@echo "make stories  whole deployments as processes, and the certification plans"
+	@echo "make check    lint, types, import contracts, tests, stories"
 	@echo "make interop  tests against programs that nobody here wrote"
 	@echo "make browser  tests of the pages, in Debian's Chromium"
 	@echo "make fault    tests that kill, starve and cut off"
@@ -37,11 +39,17 @@ setup: $(VENV)/check.stamp
 run: $(VENV)/run.stamp
 	@exec $(BIN)/watchword dev $(ARGS)
 
+mcp-demo: $(VENV)/test.stamp
+	@$(BIN)/python examples/mcp_server/demo.py
+
 # Three at a time on two cores: a third of the time is waiting for servers and processes.
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m "not ($(SLOW))" -n 3 --dist loadfile $(ARGS)
 
-check: lint types contracts test
+stories: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m story -n 3 --dist loadfile $(ARGS)
+
+check: lint types contracts test stories
 
 lint: $(VENV)/check.stamp
 	$(BIN)/python -m ruff check .
@@ -170,4 +178,4 @@ $(VENV)/bench.stamp: requirements/bench.txt $(VENV)/test.stamp
 	@$(INSTALL) --require-hashes --requirement requirements/bench.txt
 	@touch $@
 
-.PHONY: help setup run test check lint types contracts interop browser fault chromium node strace soak fuzz mutants bench sql catalogues lock
+.PHONY: help setup run mcp-demo test stories check lint types contracts interop browser fault chromium node strace soak fuzz mutants bench sql catalogues lock

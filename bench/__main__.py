@@ -18,7 +18,7 @@ from bench.result import Section, Unmeasured
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "benchmarks"
 PAGES: Final = {
     "tokens": ("verify", "sign", "cached", "threads", "footprint", "membership"),
-    "proofs": ("proofs",),
+    "proofs": ("proofs", "client_tokens"),
     "issuer": ("token_endpoint", "start"),
     "databases": ("refresh", "durable"),
     "codes": ("codes", "own_profile", "peer_profile"),

@@ -96,13 +96,13 @@ def _section(found: Mapping[str, Mapping[str, Sequence[float]]], total: int) -> 
         [figure for alg in ALGORITHMS for figure in _figures(alg, found[alg])],
         [("µs a request", *ALGORITHMS), *(_row(name, found) for name in NAMES)],
         [
-            f"µs from call to result: median (lowest to highest) of {total} interleaved rounds' medians of {CALLS} requests each.",
+            f"µs from call to result: median (lowest to highest) of {total} interleaved rounds' medians of {CALLS}.",
             "raw: the signature check of `cryptography` alone, over the proof.",
             "proof: `dpop.verify`, by a key that has been seen: RFC 9449 §4.3 without the memory of used proofs.",
             "proof, new key: by a key that was never seen, which has to be read and judged first.",
-            "new: `Verifier.verify_sync`, offline on fixed keys, of a token never seen before, signed by ES256; bound: with its proof.",
-            "cached: the same for a token that was seen. A bound one is asked for another proof every time, and that is remembered.",
-            "What a cached plain token costs has a page of its own: tokens.md, with the set of revocations filled.",
+            "new: `Verifier.verify_sync` of a token never seen before, signed by ES256; bound: with its proof.",
+            "cached: the same for a token that was seen. A bound one is asked for another proof all the same.",
+            "The Verifier is offline, with no revocation in its set: tokens.md has cached tokens with many.",
         ],
         {f"{alg} {name}": times for alg in ALGORITHMS for name, times in found[alg].items()},
     )

@@ -116,7 +116,8 @@ LINES: Lines = {
         for name in ("exp", "iat", "iss", "sub", "aud", "jti", "client_id")
     },
     "DPoP- or mTLS-bound token sent as Bearer": {
-        "DPoP-bound": (said(cnf={"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0"}), WrongConfirmation),
+        "DPoP-bound": (said(cnf={"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}), WrongConfirmation),
+        "DPoP-bound, cut": (said(cnf={"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0"}), WrongConfirmation),
         "mTLS-bound": (said(cnf={"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsX"}), WrongConfirmation),
         "bound to what is not known": (said(cnf={"x": 1}), WrongConfirmation),
         "cnf empty": (said(cnf={}), WrongConfirmation),

@@ -61,7 +61,7 @@ def dpop_proof(model: Model) -> dict[str, Any]:
 def client_assertion(model: Model) -> dict[str, Any]:
     """RFC 7523 §3: of a client, for the issuer."""
     client = model.claims["client_id"]
-    return {**model.base, "iss": client, "sub": client, "aud": model.claims["iss"]}
+    return {**model.base, "iss": client, "sub": client, "aud": model.claims["iss"], "exp": model.claims["iat"] + 60}
 
 
 def request_object(model: Model) -> dict[str, Any]:
@@ -75,7 +75,8 @@ def request_object(model: Model) -> dict[str, Any]:
 def client_token(model: Model) -> dict[str, Any]:
     """Of a client, for an API."""
     client = model.claims["client_id"]
-    return {**model.base, "iss": client, "sub": client, "aud": model.claims["aud"], "client_id": client}
+    own = {"iss": client, "sub": client, "aud": model.claims["aud"], "exp": model.claims["iat"] + 300}
+    return {**model.base, **own, "client_id": client}
 
 
 def snapshot(model: Model) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,15 +18,23 @@ from msgspec.structs import replace
 from tests.architecture.kinds import MADE, TAKEN
 from tests.attacks.instances import FEED, GENUINE, Model, disguised, signed
 from tests.server.web.served import AUDIENCE, Served, bearer
-from watchword import InvalidToken, Verifier
-from watchword.errors import InvalidFeed
+from watchword import InvalidToken, Verifier, dpop
+from watchword.client_tokens import ClientOpener, Standing, read_document
+from watchword.errors import InvalidFeed, InvalidProof
+from watchword.jose import jws
 from watchword.jose.b64 import unb64url
 from watchword.jose.jwe import DecryptionKey, encrypt, encryption_key
 from watchword.jose.jwk import SigningKey, key_set
 from watchword.jose.kinds import Kind
 from watchword.log import is_page, type_of, unseal
+from watchword.policy import Policy
 from watchword_server.changes import ReplaceClient
+from watchword_server.flows.client_authentication import Judge
 from watchword_server.main import load_settings, open_issuer
+from watchword_server.protocol import client_assertion, foreign_token
+from watchword_server.protocol.client_assertion import Reading
+from watchword_server.protocol.errors import InvalidClient, UnacceptableToken
+from watchword_server.protocol.foreign_token import Trust
 
 USES: Final = ("token", "feed")
 
@@ -44,6 +53,8 @@ class Acceptor:
     takes: Callable[[str], bool]
     wears: Kind = Kind.ACCESS_TOKEN
     also: frozenset[Kind] = frozenset()
+    alike: frozenset[Kind] = frozenset()
+    """Kinds whose claims are its own, where it has no `typ` of its own."""
 
     @property
     def kinds(self) -> frozenset[Kind]:
@@ -135,6 +146,42 @@ def acceptors(server: Served, model: Model) -> Iterator[list[Acceptor]]:
         """A token that is taken for one is told which scope it lacks."""
         return server.http.get("/userinfo", headers=bearer(token)).status_code == 403
 
+    def proves(token: str) -> bool:
+        """With its key in the header, as proofs have it; that this is the key which a token names is for the caller."""
+        header, payload = (unb64url(part) for part in token.split(".")[:2])
+        said = json.loads(header)
+        key = next(key for key in map(model.key, USES) if key.kid == said["kid"])
+        shown = jws.signer(key, said["typ"], jwk=key.public_jwk())(payload)
+        with suppress(InvalidProof):
+            now = model.claims["iat"]
+            found = dpop.verify(shown, method="POST", url=f"{server.issuer}/token", now=now)
+            return found.jkt == model.token_key.kid
+        return False
+
+    def shows_who(judge: Judge, token: str) -> bool:
+        """As of a client whose key this is."""
+        on = Reading(model.claims["client_id"], server.issuer)
+        with suppress(InvalidClient):
+            return bool(judge(token, key_set(jwks), on, model.claims["iat"]))
+        return False
+
+    def brings(token: str) -> bool:
+        """As of another issuer that the operator trusts, whose keys these are."""
+        trust = Trust(issuer=server.issuer, audience=AUDIENCE, clients=(), scopes=())
+        with suppress(UnacceptableToken):
+            return bool(foreign_token.opened(token, key_set(jwks), trust, model.claims["iat"]))
+        return False
+
+    def serves(token: str) -> bool:
+        """As of a client that signs its own tokens with this very key."""
+        client_id = model.claims["client_id"]
+        said = {"client_id": client_id, "jwks": jwks, "rev": 0, "fresh_for": 300}
+        standing = Standing(read_document(json.dumps(said).encode(), client_id), time.time() + 300)
+        own = ClientOpener(Policy(server.issuer, AUDIENCE), lambda _: standing)
+        with suppress(InvalidToken):
+            return bool(own.open(token, time.time()))
+        return False
+
     def shows(token: str) -> bool:
         return server.http.get("/session", headers=bearer(token)).status_code == 200
 
@@ -175,6 +222,48 @@ def acceptors(server: Served, model: Model) -> Iterator[list[Acceptor]]:
                 "token",
                 hints,
                 Kind.ID_TOKEN,
+            ),
+            Acceptor(
+                "a proof of possession",
+                frozenset({"watchword.dpop._key_of"}),
+                Kind.DPOP_PROOF,
+                "token",
+                proves,
+                Kind.DPOP_PROOF,
+            ),
+            Acceptor(
+                "an assertion of a client",
+                frozenset({"watchword_server.protocol.client_assertion.opened"}),
+                Kind.CLIENT_ASSERTION,
+                "token",
+                partial(shows_who, client_assertion.opened),
+                Kind.CLIENT_ASSERTION,
+                frozenset({Kind.ID_TOKEN}),
+            ),
+            Acceptor(
+                "a grant by an assertion",
+                frozenset({"watchword_server.protocol.client_assertion.granting"}),
+                Kind.ID_TOKEN,
+                "token",
+                partial(shows_who, client_assertion.granting),
+                Kind.CLIENT_ASSERTION,
+                alike=frozenset({Kind.CLIENT_ASSERTION}),
+            ),
+            Acceptor(
+                "a token of another issuer",
+                frozenset({"watchword_server.protocol.foreign_token.opened"}),
+                Kind.ACCESS_TOKEN,
+                "token",
+                brings,
+                also=frozenset({Kind.ID_TOKEN}),
+            ),
+            Acceptor(
+                "a token of a client's own",
+                frozenset({"watchword.client_tokens._key_for"}),
+                Kind.CLIENT_TOKEN,
+                "token",
+                serves,
+                Kind.CLIENT_TOKEN,
             ),
             Acceptor("GET /userinfo", issuers, Kind.ACCESS_TOKEN, "token", informs),
             Acceptor("GET /session", issuers, Kind.ACCESS_TOKEN, "token", shows),
@@ -230,7 +319,7 @@ def test_the_claims_of_another_kind_are_refused_under_the_right_type(model: Mode
     accepted = {
         (acceptor.name, kind)
         for acceptor in acceptors
-        for kind in set(Kind) - {acceptor.kind}
+        for kind in set(Kind) - {acceptor.kind} - acceptor.alike
         if acceptor.takes(signed(GENUINE[kind](model), acceptor.kind, model.key(acceptor.use)))
     }
     assert accepted == set()

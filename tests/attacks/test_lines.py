@@ -92,6 +92,11 @@ SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/server/protocol/test_id_token.py::test_an_algorithm_that_is_not_known_has_no_hash",
         "tests/attacks/test_lines.py::test_nothing_reads_the_hash_of_a_token",
     ),
+    "DPoP- or mTLS-bound token sent as Bearer": (
+        "tests/sdk/integrations/test_dpop_over_http.py::test_a_bound_token_sent_as_bearer_is_refused",
+        "tests/sdk/test_bound_tokens.py::test_a_bound_token_without_a_proof_is_refused_however_often_it_was_good",
+        "tests/sdk/test_bound_tokens.py::test_what_binds_in_another_way_is_refused_with_and_without_a_proof",
+    ),
     "truncated opaque token still valid": (
         "tests/attacks/test_served.py::test_a_truncated_opaque_token_is_no_token",
         "tests/attacks/test_served.py::test_a_truncated_access_token_is_no_token",

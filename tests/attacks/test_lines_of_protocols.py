@@ -15,13 +15,25 @@ from tests.architecture.kinds import modules
 from tests.attacks.catalogue import ROOT, Row, folder, rows
 from tests.attacks.test_lines import named_in
 
+ASSERTIONS: Final = "tests/server/web/test_client_assertions.py"
 AUTHORIZE: Final = "tests/server/web/test_authorize.py"
+CLIENTS: Final = "tests/server/flows/test_client_authentication.py"
+DOCUMENTS: Final = "tests/server/web/test_client_documents.py"
 FETCH: Final = "tests/server/adapters/test_fetch.py"
+FETCHING: Final = "tests/attacks/test_fetching.py"
+DEVICE: Final = "tests/server/web/test_device.py"
+DEVICE_FLOW: Final = "tests/server/flows/test_device.py"
+ONE_DEVICE: Final = "tests/stories/test_one_device_code.py"
 LOGOUT: Final = "tests/server/web/test_logout.py"
 REFRESH: Final = "tests/server/flows/test_refresh.py"
 REQUESTS: Final = "tests/server/flows/test_requests.py"
 ONE_LINE: Final = "tests/stories/test_one_line_of_descent.py"
+ONE_ASSERTION: Final = "tests/stories/test_one_assertion.py"
 ONE_CODE: Final = "tests/stories/test_one_code.py"
+EXCHANGE: Final = "tests/server/flows/test_exchange.py"
+ONE_PROOF: Final = "tests/stories/test_one_proof.py"
+DPOP: Final = "tests/server/web/test_dpop.py"
+DPOP_API: Final = "tests/sdk/integrations/test_dpop_over_http.py"
 
 # fmt: off
 SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
@@ -76,10 +88,33 @@ SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
         f"{AUTHORIZE}::test_what_is_refused_goes_back_with_state_and_issuer",
         "tests/server/web/test_discovery.py::test_what_is_advertised_of_requests_and_answers",
     ),
+    "client_assertion: aud": (
+        "tests/server/protocol/test_client_assertion.py::test_what_is_not_for_us_or_not_now_or_of_nobody_is_refused",
+        f"{ASSERTIONS}::test_every_refusal_looks_the_same",
+        f"{ASSERTIONS}::test_an_authorization_request_is_pushed_by_an_assertion",
+        f"{CLIENTS}::test_a_client_of_fapi2_signs_well_and_names_the_issuer",
+    ),
+    "client_assertion jti replay": (
+        f"{CLIENTS}::test_what_is_refused_spends_nothing",
+        f"{CLIENTS}::test_of_fifty_at_once_in_two_processes_one_is_believed",
+        f"{ONE_ASSERTION}::test_of_fifty_at_once_at_two_nodes_one_is_believed",
+        f"{ONE_ASSERTION}::test_a_node_that_is_killed_meanwhile_believes_it_no_second_time",
+    ),
     "client auth by two methods": (
+        f"{ASSERTIONS}::test_two_ways_at_once_are_none",
         "tests/server/web/test_token.py::test_every_failed_authentication_looks_the_same",
     ),
     "private IP / redirect / DNS rebinding": (
+        f"{FETCHING}::test_a_name_that_leads_inside_is_refused_and_nothing_connected",
+        f"{FETCHING}::test_what_is_no_url_of_the_web_is_refused_and_nothing_connected",
+        f"{FETCHING}::test_a_name_that_changes_its_mind_leads_nowhere_else",
+        f"{FETCHING}::test_a_redirect_leads_nowhere",
+        f"{FETCHING}::test_no_flood_is_swallowed",
+        f"{FETCHING}::test_a_byte_too_many_is_too_many",
+        f"{FETCHING}::test_nobody_waits_for_a_server_that_stalls",
+        f"{FETCHING}::test_five_seconds_are_five_seconds",
+        f"{FETCHING}::test_an_operators_networks_are_not_for_what_a_stranger_has_named",
+        "tests/attacks/test_fetching_table.py::test_the_table_has_every_place_where_something_is_fetched",
         f"{FETCH}::test_this_machine_is_never_spoken_to_however_it_is_spelled",
         f"{FETCH}::test_a_name_that_answers_differently_the_second_time_is_not_asked_twice",
         f"{FETCH}::test_a_redirect_is_not_followed",
@@ -87,7 +122,20 @@ SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
         f"{REQUESTS}::test_a_clients_server_that_redirects_or_never_ends_is_given_up",
         "tests/server/flows/test_registration.py::test_a_sector_that_leads_elsewhere_is_refused",
     ),
+    "CIMD document": (
+        "tests/server/protocol/test_client_document.py::test_what_parsers_could_see_differently_is_none",
+        "tests/server/protocol/test_client_document.py::test_what_is_not_in_order_is_no_client",
+        f"{DOCUMENTS}::test_an_address_that_is_none_is_refused_and_not_visited",
+        f"{DOCUMENTS}::test_without_a_document_in_order_the_person_goes_nowhere",
+        "tests/server/flows/test_client_documents.py::test_what_is_not_in_order_is_no_client_and_is_not_remembered",
+    ),
     "CIMD / DCR client impersonating": (
+        f"{DOCUMENTS}::test_consent_is_asked_for_each_time",
+        f"{DOCUMENTS}::test_of_a_web_app_too",
+        f"{DOCUMENTS}::test_from_a_document_to_tokens_with_a_person_who_sees_whose_it_is",
+        "tests/server/protocol/test_client_document.py::test_pictures_and_links_of_other_hosts_are_left_out",
+        "tests/server/web/pages/test_rendering.py"
+        "::test_of_an_agent_the_host_comes_first_and_its_name_is_its_own_word",
         "tests/server/protocol/test_self_registration.py::test_what_would_pass_for_somebody_else_is_left_out",
         "tests/server/flows/test_registration.py::test_a_client_that_registers_itself_is_nobodys_but_its_own",
     ),
@@ -101,20 +149,61 @@ SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
     "CSRF on consent": (
         f"{AUTHORIZE}::test_a_form_of_another_site_does_nothing",
         f"{LOGOUT}::test_another_site_cannot_answer_for_the_person",
+        f"{DEVICE}::test_another_site_cannot_allow_a_device",
+    ),
+    "device flow phishing": (
+        f"{DEVICE}::test_the_page_says_who_asks_from_where_since_when_and_for_what",
+        f"{DEVICE}::test_a_link_with_the_code_asks_all_the_same",
+        f"{DEVICE}::test_a_consent_to_a_device_is_never_remembered",
+        f"{DEVICE_FLOW}::test_an_account_may_guess_a_few_times_and_a_code_of_ones_own_does_not_pay_for_more",
+        f"{DEVICE_FLOW}::test_a_network_may_guess_a_few_times_however_many_browsers_it_has",
+        f"{DEVICE_FLOW}::test_all_together_may_guess_so_often_however_many_networks_they_have",
+        f"{DEVICE_FLOW}::test_a_device_code_is_used_once_and_its_tokens_live_on",
+        f"{DEVICE_FLOW}::test_who_polls_too_fast_is_told_to_slow_down_and_has_to",
+        f"{DEVICE_FLOW}::test_a_code_expires_for_both",
+        f"{ONE_DEVICE}::test_of_fifty_polls_at_once_at_two_nodes_one_gets_tokens_and_keeps_them",
+        f"{ONE_DEVICE}::test_a_node_that_is_killed_meanwhile_gives_no_second_success",
     ),
     "PAR request_uri reuse": (
         f"{REQUESTS}::test_reused_expired_guessed_and_anothers_look_alike",
         f"{REQUESTS}::test_two_processes_take_a_pushed_request_once",
         "tests/server/web/test_pushed.py::test_another_clients_pushed_request_is_no_use_and_is_not_used_up",
+        "tests/server/web/test_same_link.py::test_another_browser_is_nowhere",
     ),
     "request object: aud": (
         "tests/server/protocol/test_request_object.py::test_what_is_not_for_us_or_not_now_or_not_a_request_is_refused",
         "tests/server/protocol/test_request_object.py::test_what_the_client_has_not_signed_is_refused",
         f"{REQUESTS}::test_inside_wins_and_nothing_outside_counts",
     ),
+    "DPoP:": (
+        f"{DPOP}::test_a_proof_counts_once",
+        f"{DPOP}::test_a_proof_that_proves_nothing_gives_nothing",
+        f"{DPOP}::test_two_proofs_at_once_are_refused",
+        f"{DPOP}::test_userinfo_wants_a_proof_of_this_very_token",
+        f"{DPOP}::test_a_proof_that_failed_may_be_mended",
+        f"{DPOP}::test_where_nonces_are_required_a_proof_without_one_is_sent_back",
+        f"{ONE_PROOF}::test_of_fifty_at_once_at_two_nodes_one_gets_a_token",
+        f"{ONE_PROOF}::test_a_node_that_is_killed_meanwhile_gives_no_second_success",
+        "tests/sdk/test_dpop.py::test_a_bad_header_is_refused",
+        "tests/sdk/test_dpop.py::test_bad_claims_are_refused",
+        "tests/sdk/test_dpop.py::test_a_proof_signed_with_the_public_key_as_a_secret_is_refused",
+        f"{DPOP_API}::test_a_proof_that_is_not_for_this_request_is_refused",
+        f"{DPOP_API}::test_a_request_that_is_played_back_is_refused",
+        f"{DPOP_API}::test_a_client_brings_the_nonce_that_an_api_asks_for",
+        "tests/sdk/test_bound_tokens.py::test_what_is_refused_uses_up_no_proof",
+    ),
     "introspection by another client": (
         f"{AUTHORIZE}::test_an_api_takes_the_token_that_a_person_allowed",
         "tests/server/web/test_token.py::test_introspection_is_for_the_api_of_the_token_only",
+    ),
+    "token exchange": (
+        f"{EXCHANGE}::test_a_token_that_is_no_good_one_is_worth_nothing",
+        f"{EXCHANGE}::test_whose_tokens_an_agent_may_bring_is_the_operators_to_say",
+        f"{EXCHANGE}::test_a_bound_token_needs_the_proof_of_its_key",
+        f"{EXCHANGE}::test_a_cut_kills_what_came_of_it_and_nothing_beside_it",
+        "tests/server/protocol/test_token_exchange.py::test_scopes_are_what_both_the_token_and_the_client_may_have",
+        "tests/server/flows/test_trusted_issuers.py::test_only_the_clients_that_the_operator_names_may_bring_them",
+        "tests/server/flows/test_trusted_issuers.py::test_its_subject_is_nobody_of_ours",
     ),
     "logout: id_token_hint": (
         f"{LOGOUT}::test_a_bad_hint_signs_nobody_out_and_leads_nowhere",
@@ -128,12 +217,6 @@ SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
 """What shows a line; a line is found by how it begins."""
 LATER: Final[Mapping[str, tuple[str, ...]]] = {
     "login CSRF / state not bound to browser (as RP)": ("state_cookie", "upstream"),
-    "client_assertion: aud": ("client_assertion_type",),
-    "client_assertion jti replay": ("client_assertion_type",),
-    "CIMD document": ("client_id_metadata_document",),
-    "device flow phishing": ("device_code", "user_code"),
-    "DPoP:": ("dpop_jkt", "use_dpop_nonce"),
-    "token exchange": ("subject_token",),
     "signed cookies/pagination": ("page_token",),
     "tenant mix": ("tenant_id",),
 }

@@ -13,8 +13,10 @@ from tests.stories.processes import Site, deployment
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# `make test` collects these files too, and has nothing that this one needs.
+# `make test` collects these files too, and has nothing that these need.
 collect_ignore = [] if find_spec("playwright") and find_spec("django") else ["test_relying_parties.py"]
+collect_ignore += [] if find_spec("fastmcp") else ["test_fastmcp.py"]
+collect_ignore += [] if find_spec("requests_oauth2client") else ["test_requests_oauth2client.py"]
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,7 @@ DJANGO = {
 }
 OVERRIDES: dict[str, dict[str, Override]] = {
     "openid-client": {"execute": NO_TLS},
+    "openid-client, PAR and DPoP": {"execute": NO_TLS},
     "oidc-client-ts": {
         "scope": Override("{scope}", ASKS),
         "post_logout_redirect_uri": Override(
@@ -75,9 +76,12 @@ class Kind:
     callback: str = "/callback"
     options: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    dpop: bool = False
+    """Whether it pushes its requests and proves that it holds a key."""
 
 
 PYTHON = (sys.executable, *TETHER)
+IN_NODE = (("node", str(NODE / "openid_client.mjs")),)
 NO_PKCE = ("--pkce", "optional")
 IN_STARLETTE = ((*PYTHON, "tests.interop.parties.starlette_app"),)
 IN_DJANGO = (
@@ -86,13 +90,16 @@ IN_DJANGO = (
 )
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.interop.parties.django_settings"}
 KINDS = (
-    Kind("openid-client", (("node", str(NODE / "openid_client.mjs")),)),
+    Kind("openid-client", IN_NODE),
     Kind("oidc-client-ts", (), options=("--public", "--origin", "{url}")),
     Kind("Authlib", IN_STARLETTE, options=NO_PKCE),
     Kind("Authlib, PKCE", IN_STARLETTE),
     Kind("mozilla-django-oidc", IN_DJANGO, "/oidc/callback/", NO_PKCE, SETTINGS),
     Kind("mozilla-django-oidc, PKCE", IN_DJANGO, "/oidc/callback/", (), SETTINGS),
 )
+
+KEYED = Kind("openid-client, PAR and DPoP", IN_NODE, options=("--public", "--dpop", "--require-par"), dpop=True)
+"""No token of it is good without its key, so it has a test of its own."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,8 @@ def running(site: Site, kind: Kind, folder: Path, *, without: tuple[str, ...] = 
         "client_secret": client.secret,
         "url": url,
         "scope": SCOPE,
+        "api": site.api_url,
+        "dpop": kind.dpop,
         "page": str(PAGE),
         "database": str(folder / "app.sqlite"),
     }

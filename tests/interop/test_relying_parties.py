@@ -21,12 +21,12 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser.chromium import visit
 from tests.browser.visitor import allow, sign_in
-from tests.interop.relying import HERE, KINDS, NODE, OVERRIDES, Party, running
-from tests.stories.processes import Site, User, until
+from tests.interop.relying import HERE, KEYED, KINDS, NODE, OVERRIDES, Party, running
+from tests.stories.processes import Site, User, deployment, until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
 
-BY_NAME = {kind.name: kind for kind in KINDS}
+BY_NAME = {kind.name: kind for kind in (*KINDS, KEYED)}
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.name)
@@ -127,6 +127,37 @@ def test_django_looks_again_without_the_person(browser: Browser, site: Site, tmp
         page.goto(f"{party.url}/outdated")
         page.goto(party.url)
         assert told(page, "nothing") == {"email": None}
+
+
+@pytest.mark.parametrize("nonce", ["offered", "required"])
+def test_it_proves_that_it_holds_a_key(browser: Browser, tmp_path: Path, nonce: str) -> None:
+    """Pushed requests, and tokens that are worth nothing without its key (RFC 9126, RFC 9449), refresh tokens too."""
+    with (
+        deployment(tmp_path / "site", settings=f'dpop.nonce = "{nonce}"') as site,
+        running(site, KEYED, tmp_path) as party,
+        visit(browser) as page,
+    ):
+        user, first = signed_in(page, party, site)
+        assert (first["claims"]["sub"], first["token_type"]) == (user.sub, "dpop")
+        assert act(page, "userinfo")["email"] == user.email
+        assert went(page, party, "orders") == {"status": 200}
+        assert site.call(first["access_token"]) == 401, "as a bearer token"
+
+        second = act(page, "refresh")
+        assert second["refresh_token"] != first["refresh_token"]
+        assert act(page, "userinfo")["email"] == user.email, "with the new token"
+        assert went(page, party, "orders") == {"status": 200}
+        assert site.call(second["access_token"]) == 401
+        assert site.refresh(party.client, second["refresh_token"]).json()["error"] == "invalid_dpop_proof"
+        assert went(page, party, "stolen") == {"error": "invalid_grant"}, "by another key"
+        assert act(page, "again")["refresh_token"] == second["refresh_token"], "as if its answer had been lost"
+        assert {"/par", "/token", "/userinfo"} <= site.count().keys()
+
+
+def went(page: Page, party: Party, name: str) -> dict[str, Any]:
+    """Go where no link leads; what the app then says."""
+    page.goto(f"{party.url}/{name}")
+    return told(page, name)
 
 
 @pytest.mark.parametrize("name", ["Authlib", "mozilla-django-oidc"])

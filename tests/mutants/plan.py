@@ -13,6 +13,7 @@ _KEYS: Final = ("jose/test_jwk.py", "jose/test_jwk_edges.py")
 _ENCRYPTION: Final = ("jose/test_encryption_keys.py", "jose/test_jwe.py")
 
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
+    "dpop": ("test_dpop.py",),
     "jose.algorithms": ("jose/test_algorithms.py", "jose/test_jws.py", *_KEYS),
     "jose.b64": ("jose/test_b64.py", "jose/test_jws.py"),
     "jose.encryption_keys": _ENCRYPTION,
@@ -24,7 +25,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "jose.materials": _ENCRYPTION,
     "jose.members": (*_KEYS, *_ENCRYPTION),
     "jose.weak": ("jose/test_weak.py", *_KEYS),
-    "policy": ("test_policy.py", "test_policy_edges.py"),
+    "policy": ("test_policy.py", "test_policy_edges.py", "test_step_up.py", "test_bound_tokens.py"),
     "revocations": ("test_revocations.py", "test_revocations_edges.py", "test_pages.py"),
 }
 """Each module with the files of its tests, asked one after the other until one finds the change."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import httpx2
@@ -13,11 +13,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.sdk.honest_issuer import AUDIENCE, CREDENTIALS, Clock, Issuer, eventually
+from tests.sdk.honest_issuer import AUDIENCE, Clock, Issuer, eventually
 from watchword import Verifier
 from watchword.client import SelfSigned, signing_key
 from watchword.client_tokens import LONGEST_FRESH, ClientOpener, Standing, read_document
-from watchword.documents import BURST, COOL_DOWN, REMEMBER, SETTLE
+from watchword.documents import BURST, COOL_DOWN, RATE, REMEMBER, SETTLE, Documents
 from watchword.errors import (
     BadLifetime,
     BadSignature,
@@ -35,10 +35,12 @@ from watchword.errors import (
     WrongIssuer,
     WrongType,
 )
+from watchword.freshness import Clocks
 from watchword.jose.b64 import b64url
 from watchword.jose.jwk import SigningKey
 from watchword.jose.jws import signer
 from watchword.policy import Policy
+from watchword.wire.exchange import Reply
 
 ISSUER = "https://id.example.com"
 CLIENT, OTHER = "client_one", "client_two"
@@ -46,12 +48,12 @@ KEY, OTHERS = SigningKey.generate("ES256"), SigningKey.generate("EdDSA")
 
 
 @pytest.fixture
-def issuer() -> Issuer:
+def issuer() -> Iterator[Issuer]:
     """An issuer that lets two clients sign, each with its own key."""
     running = Issuer()
     let(running, CLIENT, KEY)
     let(running, OTHER, OTHERS, scope="orders:write")
-    yield running  # type: ignore[misc]  # a fixture
+    yield running
     running.stop()
 
 
@@ -74,6 +76,11 @@ def claims(client_id: str = CLIENT, **changes: object) -> dict[str, object]:
 
 def signed(body: Mapping[str, object], key: SigningKey = KEY, typ: str = "watchword-client+jwt") -> str:
     return signer(key, typ)(msgspec.json.encode(body))
+
+
+def so_far(began: float, seconds: float) -> int:
+    """How often something may have happened anew that happens each so many seconds: machines may be slow."""
+    return int((time.monotonic() - began) / seconds)
 
 
 def token(**changes: object) -> str:
@@ -250,7 +257,6 @@ def test_only_an_api_that_wants_them_takes_them(issuer: Issuer, verifier_of: Cal
     for settings in ({"credentials": None}, {"credentials": None, "jwks": {"keys": issuer.published}}):
         with pytest.raises(Misconfigured, match="client_tokens needs credentials"):
             verifier_of(issuer, client_tokens=True, **settings)
-    assert CREDENTIALS
 
 
 # What takes them back.
@@ -297,10 +303,11 @@ def test_a_document_that_lags_behind_a_revocation_kills(issuer: Issuer, verifier
     issuer.documents[CLIENT]["rev"] = 0  # by a node that has not heard of it
     clock.forward(SETTLE)
     issuer.revoke("client", CLIENT)
+    began = time.monotonic()
     eventually(lambda: verifier.freshness.seq == 1)
     for _ in range(10):
         assert is_refused(verifier, token())
-    assert issuer.counts["documents"] == 2
+    assert 2 <= issuer.counts["documents"] <= 2 + so_far(began, SETTLE)
     del issuer.documents[CLIENT]["rev"]
     clock.forward(SETTLE)
     assert verifier.verify_sync(token()).rev == 1
@@ -310,12 +317,12 @@ def test_a_disabled_client_that_is_enabled_is_taken_again(issuer: Issuer, verifi
     """A little later, since it is remembered that there was no document."""
     verifier.verify_sync(token())
     clock.forward(SETTLE)
-    kept = issuer.documents.pop(CLIENT)
+    kept, began = issuer.documents.pop(CLIENT), time.monotonic()
     issuer.revoke("client", CLIENT)
     eventually(lambda: is_refused(verifier, token()), 5)
     for _ in range(10):
         assert is_refused(verifier, token())
-    assert issuer.counts["documents"] == 2
+    assert issuer.counts["documents"] <= 2 + so_far(began, SETTLE)
     issuer.documents[CLIENT] = kept
     clock.monotonic_ahead += REMEMBER
     eventually(lambda: not is_refused(verifier, token()))
@@ -335,36 +342,56 @@ def is_refused(verifier: Verifier, text: str) -> bool:
 def test_a_new_key_is_found_by_its_first_token(issuer: Issuer, verifier: Verifier, clock: Clock) -> None:
     """Then invented names of keys cause no further look for a while."""
     verifier.verify_sync(token())
-    new = SigningKey.generate("RS256")
+    new, began = SigningKey.generate("RS256"), time.monotonic()
     let(issuer, CLIENT, KEY, new)
     assert verifier.verify_sync(signed(claims(), new)).key_id == f"{CLIENT}/{new.kid}"
     assert issuer.counts["documents"] == 2
     for _ in range(50):
         with pytest.raises(UnknownKey):
             verifier.verify_sync(signed(claims(), replace(KEY, kid=secrets.token_hex(4))))
-    assert issuer.counts["documents"] == 2
+    assert issuer.counts["documents"] <= 2 + so_far(began, REMEMBER)
 
 
-def test_a_flood_of_invented_clients_asks_little_and_pushes_nobody_out(issuer: Issuer, verifier: Verifier) -> None:
-    """Beyond the burst nobody can tell; who is known goes on, and may even show a new key later."""
-    verifier.verify_sync(token())
-    began = time.monotonic()
-    for number in range(60):
-        with pytest.raises((UnknownKey, CannotDecide)):
-            verifier.verify_sync(token(iss=f"client_{number}", sub=f"client_{number}"))
-    assert issuer.counts["documents"] <= BURST + 5 * (time.monotonic() - began) + 2
-    assert issuer.counts["documents"] < 60
-    assert verifier.verify_sync(token())
+def test_a_token_seen_before_is_judged_by_the_newer_document(issuer: Issuer, verifier: Verifier) -> None:
+    """As soon as anything is asked of it again: other scopes, or keys that are gone."""
+    text, new = token(), SigningKey.generate("EdDSA")
+    assert verifier.verify_sync(text).scopes == {"orders:read"}
+    let(issuer, CLIENT, KEY, new, scope="orders:write")
+    verifier.verify_sync(signed(claims(), new))  # an unknown key has the document read
+    issuer.revoke("session", "somebody's")
+    eventually(lambda: verifier.freshness.seq == 1)
+    assert verifier.verify_sync(text).scopes == {"orders:write"}
+
+
+async def test_a_flood_of_invented_clients_asks_little_and_pushes_nobody_out() -> None:
+    """Beyond the burst nobody can tell; who is known is read anew all the same."""
+    now, asked = [1000.0], list[str]()
+
+    async def get(client_id: str, seconds: float) -> Reply:
+        asked.append(client_id)
+        return Reply(200, document(CLIENT, KEY)) if client_id == CLIENT else Reply(404, b"{}")
+
+    shelf = Documents(get, Clocks(lambda: now[0], lambda: now[0]), begin=print)
+    assert await shelf.look(CLIENT)
+    looks = [await shelf.look(f"client_{number}") for number in range(3 * int(BURST))]
+    assert looks == [True] * (int(BURST) - 1) + [False] * (2 * int(BURST) + 1)
+    assert (shelf.may_look("client_x"), shelf.may_look_for_key(CLIENT)) == (False, False)
+    assert shelf.find(CLIENT) is not None
+    assert await shelf.look(CLIENT)
+    assert len(asked) == BURST + 1
+    now[0] += 1 / RATE
+    assert await shelf.look("client_x")
 
 
 def test_while_documents_cannot_be_read_those_at_hand_serve(issuer: Issuer, verifier: Verifier) -> None:
     """What is not at hand cannot be decided: a 503."""
     verifier.verify_sync(token())
     issuer.status[f"/clients/{OTHER}/document"] = 503
+    began = time.monotonic()
     for _ in range(10):
         with pytest.raises(CannotDecide):
             verifier.verify_sync(signed(claims(OTHER), OTHERS))
-    assert issuer.counts[f"/clients/{OTHER}/document"] == 1
+    assert issuer.counts[f"/clients/{OTHER}/document"] <= 1 + so_far(began, COOL_DOWN)
     assert verifier.verify_sync(token())
 
 
@@ -417,6 +444,24 @@ def test_a_document_is_kept_no_longer_than_revocations_are_remembered(
     issuer.status[f"/clients/{CLIENT}/document"] = 503
     clock.monotonic_ahead += LONGEST_FRESH
     assert shelf.find(CLIENT) is None
+
+
+def test_a_token_is_not_cached_for_longer_than_its_document(issuer: Issuer, verifier: Verifier, clock: Clock) -> None:
+    """What the issuer no longer says is not so, though nothing was revoked."""
+    issuer.documents[CLIENT]["fresh_for"] = 5
+    text = token()
+    verifier.verify_sync(text)
+    del issuer.documents[CLIENT]
+    clock.forward(5)
+    assert is_refused(verifier, text)
+
+
+@pytest.mark.parametrize("name", ["../../token", "https://app.example/client.json", "a/b", "a b", "ä", "x" * 129])
+def test_a_name_that_no_client_can_have_is_not_asked_for(issuer: Issuer, verifier: Verifier, name: str) -> None:
+    """What a token says never becomes any other address."""
+    with pytest.raises(UnknownKey):
+        verifier.verify_sync(token(iss=name, sub=name))
+    assert not [path for path in issuer.counts if path.startswith("/clients") or path == "documents"]
 
 
 def test_a_stale_verifier_asks_for_the_document(issuer: Issuer, verifier: Verifier, clock: Clock) -> None:
@@ -488,4 +533,3 @@ def test_a_key_comes_from_a_file(issuer: Issuer, verifier: Verifier) -> None:
     with pytest.raises(InvalidKey) as refused:
         signing_key(pem[:60], "ES256")
     assert pem[30:60].decode() not in str(refused.value)
-    assert COOL_DOWN

@@ -7,16 +7,21 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 import pytest
 
 from tests.sdk.honest_issuer import AUDIENCE, Clock, Issuer, eventually
 from watchword import Verifier
 from watchword.errors import CannotDecide, InvalidToken, Malformed, Revoked, UnknownApiKey
-from watchword.exchanging import BURST, COOL_DOWN, REMEMBER, SETTLE, Exchanging
+from watchword.exchanging import BURST, COOL_DOWN, MARGIN, RATE, REMEMBER, SETTLE, Exchanging
 from watchword.freshness import Clocks
 from watchword.wire.exchange import Reply
+
+
+def so_far(began: float, seconds: float) -> int:
+    """How often something may have happened anew that happens each so many seconds: machines may be slow."""
+    return int((time.monotonic() - began) / seconds)
 
 
 def new_key() -> str:
@@ -103,21 +108,45 @@ def test_a_key_outlives_tokens_that_its_owners_other_deeds_have_killed(
     issuer.revoke("subject", "ada")
     eventually(lambda: verifier.freshness.seq == 2)
     clock.forward(SETTLE)
+    began = time.monotonic()
     for _ in range(10):
         with pytest.raises(Revoked):
             verifier.verify_sync(key)
-    assert issuer.counts["traded"] == 3
+    assert 3 <= issuer.counts["traded"] <= 3 + so_far(began, SETTLE)
 
 
-def test_a_token_is_renewed_before_it_ends_and_nobody_waits(issuer: Issuer, verifier: Verifier, clock: Clock) -> None:
-    """In the background, by the first who asks late in its life."""
-    key = customer(issuer)
-    issuer.lifetime = 50
-    first = verifier.verify_sync(key)
-    clock.monotonic_ahead += 45.5
-    assert verifier.verify_sync(key).token_id == first.token_id
-    eventually(lambda: verifier.verify_sync(key).token_id != first.token_id)
-    assert issuer.counts["traded"] == 2
+async def test_a_token_is_renewed_before_it_ends_and_nobody_waits() -> None:
+    """In the background, by the first who asks late in its life; a key that is refused then is dead at once."""
+    now, key, begun = [1000.0], new_key(), list[Coroutine[object, object, object]]()
+    replies = [
+        Reply(200, b'{"access_token": "first", "token_type": "Bearer", "expires_in": 600}'),
+        Reply(503, b"{}"),
+        Reply(200, b'{"access_token": "second", "token_type": "Bearer", "expires_in": 600}'),
+        Reply(400, b"{}"),
+    ]
+
+    async def post(form: dict[str, str], seconds: float) -> Reply:
+        return replies.pop(0)
+
+    desk = Exchanging(post, Clocks(lambda: now[0], lambda: now[0]), begun.append)
+    assert await desk.exchange(key) == "first"
+    now[0] += 600 - MARGIN - 1
+    assert (desk.held(key), begun) == ("first", [])
+    now[0] += 1
+    assert desk.held(key) == "first"
+    assert await begun.pop() is None
+    assert (desk.held(key), begun) == ("first", [])
+    now[0] += COOL_DOWN
+    assert desk.held(key) == "first"
+    assert await begun.pop() == "second"
+    assert desk.held(key) == "second"
+    now[0] += 600 - 1
+    assert desk.held(key) == "second"
+    with pytest.raises(UnknownApiKey):
+        await begun.pop()
+    with pytest.raises(UnknownApiKey):
+        desk.held(key)
+    assert begun == []
 
 
 def test_while_the_issuer_is_away_what_is_held_goes_on(issuer: Issuer, verifier: Verifier) -> None:
@@ -125,13 +154,14 @@ def test_while_the_issuer_is_away_what_is_held_goes_on(issuer: Issuer, verifier:
     known, unknown = customer(issuer), customer(issuer)
     verifier.verify_sync(known)
     issuer.status["/token"] = 503
+    began = time.monotonic()
     with pytest.raises(CannotDecide):
         verifier.verify_sync(unknown)
     for _ in range(20):
         verifier.verify_sync(known)
         with pytest.raises(CannotDecide):
             verifier.verify_sync(unknown)
-    assert issuer.counts["/token"] == 2, "who failed a moment ago is not asked again"
+    assert issuer.counts["/token"] <= 2 + so_far(began, COOL_DOWN), "who failed a moment ago is not asked again"
 
 
 def test_when_the_issuer_is_back_it_is_asked_again(issuer: Issuer, verifier: Verifier, clock: Clock) -> None:
@@ -150,31 +180,44 @@ def test_when_the_issuer_is_back_it_is_asked_again(issuer: Issuer, verifier: Ver
 
 def test_a_refusal_is_remembered_for_a_while(issuer: Issuer, verifier: Verifier, clock: Clock) -> None:
     """A program that goes on with a dead key costs the issuer little; and it may become good."""
-    key = new_key()
+    key, began = new_key(), time.monotonic()
     for _ in range(20):
         with pytest.raises(UnknownApiKey):
             verifier.verify_sync(key)
-    assert issuer.counts["traded"] == 1
+    assert issuer.counts["traded"] <= 1 + so_far(began, REMEMBER)
     issuer.customers[key] = {}
     clock.monotonic_ahead += REMEMBER
     eventually(lambda: verifier.freshness.state == "fresh")
     assert verifier.verify_sync(key)
 
 
-def test_a_flood_of_garbage_asks_the_issuer_little_and_leaves_known_keys_alone(
-    issuer: Issuer, verifier: Verifier
-) -> None:
-    """Beyond the burst nobody can tell, and the issuer is not asked."""
-    known = customer(issuer)
-    verifier.verify_sync(known)
-    began = time.monotonic()
-    for _ in range(80):
-        with pytest.raises((UnknownApiKey, CannotDecide)):
-            verifier.verify_sync(new_key())
-    allowed = BURST + 5 * (time.monotonic() - began) + 2
-    assert issuer.counts["traded"] <= allowed
-    assert issuer.counts["traded"] < 80
-    assert verifier.verify_sync(known)
+async def test_a_flood_of_garbage_asks_the_issuer_little_and_leaves_known_keys_alone() -> None:
+    """Beyond the burst nobody can tell, and the issuer is not asked; a key that was good once always is asked for."""
+    now, asked, known = [1000.0], list[str](), new_key()
+
+    async def post(form: dict[str, str], seconds: float) -> Reply:
+        asked.append(form["api_key"])
+        good = b'{"access_token": "x", "token_type": "Bearer", "expires_in": 60}'
+        return Reply(200, good) if form["api_key"] == known else Reply(400, b"{}")
+
+    async def trade(key: str) -> str | None:
+        try:
+            return await desk.exchange(key)
+        except UnknownApiKey:
+            return "refused"
+
+    desk = Exchanging(post, Clocks(lambda: now[0], lambda: now[0]), begin=print)
+    assert await trade(known) == "x"
+    answers = [await trade(new_key()) for _ in range(3 * int(BURST))]
+    assert answers == ["refused"] * (int(BURST) - 1) + [None] * (2 * int(BURST) + 1)
+    assert not desk.may_ask(new_key())
+    desk.drop(known, "x")
+    now[0] += SETTLE
+    desk.drop(known, "x")
+    assert (desk.held(known), desk.may_ask(known), await trade(known)) == (None, True, "x")
+    assert len(asked) == BURST + 1
+    now[0] += 1 / RATE
+    assert await trade(new_key()) == "refused"
 
 
 @pytest.mark.parametrize("key", ["ww_", "ww_short", f"ww_{'a' * 8}_{'b' * 42}", f"ww_{'a' * 8}_{'b' * 43}\n", "ww_é"])

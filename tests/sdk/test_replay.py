@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -77,6 +78,7 @@ def test_a_fork_goes_on_by_itself() -> None:
     with spent._lock:
         child = os.fork()
         if not child:
+            signal.alarm(20)  # one that waits for the lock must end as well
             os._exit(0 if (spent.spend("a", 30), spent.spend("b", 30)) == (False, True) else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert spent.spend("b", 30)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
 
 from tests.sdk.minting import NOW, claims, opener, token
-from watchword.errors import InsufficientAuthentication, Malformed
+from watchword.errors import InsufficientAuthentication, Malformed, Misconfigured
 from watchword.policy import Principal
 
 STRONG, WEAK = "urn:example:strong", "urn:example:weak"
@@ -55,7 +56,6 @@ def test_an_actor_twice_is_refused() -> None:
     ({"auth_time": NOW - 300}, (), 5),
     ({"acr": STRONG, "auth_time": NOW}, (STRONG,), 5),
     ({"auth_time": NOW}, (), 0),
-    ({}, (), None),
 ])  # fmt: skip
 def test_a_sign_in_that_is_good_enough_passes(
     changes: dict[str, object], acr: tuple[str, ...], minutes: int | None
@@ -86,3 +86,16 @@ def test_a_sign_in_that_is_not_is_told_what_is_missing(
             now=NOW, acr=acr, max_age=None if minutes is None else timedelta(minutes=minutes)
         )
     assert (caught.value.acr_values, caught.value.max_age) == (acr, None if minutes is None else minutes * 60)
+
+
+@pytest.mark.parametrize("acr", [STRONG, ""])
+def test_one_text_is_not_a_list_of_values(acr: Any) -> None:
+    """Any part of it would do, the empty one first."""
+    with pytest.raises(Misconfigured):
+        principal(acr="urn").require_authentication(now=NOW, acr=acr)
+
+
+def test_who_asks_for_nothing_has_made_a_mistake() -> None:
+    """An endpoint that was to be guarded would be open."""
+    with pytest.raises(Misconfigured):
+        principal(acr=STRONG).require_authentication(now=NOW)

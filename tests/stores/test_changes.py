@@ -31,7 +31,9 @@ from watchword_server.changes import (
     EndSession,
     EndSessionsOf,
     RaiseLifetime,
+    ReplaceClient,
     ResealKey,
+    ResealSecret,
     RetireKey,
     Revoke,
     Send,
@@ -49,7 +51,7 @@ from watchword_server.changes import (
     Unrevoked,
 )
 from watchword_server.ports import Conflict
-from watchword_server.protocol.values import Encryption
+from watchword_server.protocol.values import ClientMetadata, Encryption, RetiringSecret
 
 SPEND = Spend(TOKEN.hash, NOW + 1, b"n" * 32, b"sealed")
 
@@ -108,6 +110,7 @@ async def test_a_client_and_an_api_choose_for_their_tokens(stores):
         RetireKey("no-key", NOW, revoked=True),
         ActivateKey("no-key", NOW),
         ResealKey("no-key", b"", b"x"),
+        ResealSecret("nothing", b"sealed", b"x"),
         DropKey("no-key"),
         replace(SPEND, hash=b"unknown"),
     ],
@@ -280,6 +283,25 @@ async def test_a_key_is_sealed_anew_only_by_who_knows_how_it_was(stores):
     assert list(await stores.keys.all()) == [replace(KEY, sealed=b"\x02other")]
     with pytest.raises(Conflict):
         await stores.journal.save(ResealKey(KEY.kid, KEY.sealed, b"\x02third"))
+
+
+async def test_a_secret_is_sealed_anew_within_all_else_that_is_kept(stores):
+    """Whoever changes the client meanwhile loses nothing, and who has read an older seal changes nothing."""
+    first, second, third = (bytes(range(number, 256)) for number in (0, 1, 2))
+    retiring = RetiringSecret(b"h", NOW, third)
+    metadata = ClientMetadata(client_uri="https://app.example", sealed_secret=first, retiring_secret=retiring)
+    client = replace(CLIENT, metadata=metadata)
+    await stores.journal.save(Add(client), Add(replace(client, client_id="another")))
+    renamed = replace(client, name="Renamed", metadata=replace(metadata, contacts=("a@app.example",)))
+    await stores.journal.save(ReplaceClient(renamed))
+    await stores.journal.save(ResealSecret(client.client_id, first, second))
+    kept = replace(renamed, metadata=replace(renamed.metadata, sealed_secret=second))
+    assert await stores.clients.find(client.client_id) == kept
+    with pytest.raises(Conflict):
+        await stores.journal.save(ResealSecret(client.client_id, first, third))
+    await stores.journal.save(ResealSecret(client.client_id, third, first))
+    assert (await stores.clients.find(client.client_id)).metadata.retiring_secret.sealed == first
+    assert (await stores.clients.find("another")).metadata == metadata
 
 
 async def test_only_a_retired_key_is_dropped_and_only_once(stores):

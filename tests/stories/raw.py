@@ -94,6 +94,11 @@ def token(site: Site, client: Client, form: Mapping[str, str]) -> bytes:
     return _form(site, "/token", form, Authorization=_basic(client))
 
 
+def token_by_form(site: Site, form: Mapping[str, str]) -> bytes:
+    """`POST /token` of a client that says in the form who it is."""
+    return _form(site, "/token", form)
+
+
 def client_token(site: Site, client: Client, **headers: str) -> bytes:
     """`POST /token` with client_credentials."""
     return _form(site, "/token", {"grant_type": "client_credentials"}, Authorization=_basic(client), **headers)

@@ -169,10 +169,11 @@ class ClientOpener:
 
     def still(self, verified: Verified, now: float) -> None:
         """Ask again what may have changed since `open`: the client's document, and the time. As `Opener.still`."""
-        document = self._standing(verified.principal.client_id).document
-        if document is not verified.document:
+        found = self._find(verified.principal.client_id)
+        if found is None or found.document is not verified.document:
             raise UnknownKey("the client's document is another one by now")
-        _must_be_now(verified.starts, verified.ends, now)
+        if not verified.starts <= now < verified.ends:
+            _must_be_now(verified.starts, verified.ends, now)
 
     def _standing(self, client_id: str) -> _Judge:
         if not CLIENT_ID.fullmatch(client_id):

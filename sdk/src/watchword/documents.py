@@ -37,9 +37,11 @@ _log = logging.getLogger("watchword")
 
 
 class _Kept(NamedTuple):
-    document: ClientDocument
+    standing: Standing
     asked: Moment
     """When it was asked for: what it says was true then, or later."""
+    renew: Moment
+    ends: Moment
 
 
 class Documents:
@@ -51,7 +53,7 @@ class Documents:
 
     __slots__ = (
         *("_absent", "_asking", "_begin", "_clocks", "_closed_until", "_get", "_kept", "_looked"),
-        *("_resting", "_strangers", "trouble"),
+        *("_monotonic", "_resting", "_strangers", "_wall", "trouble"),
     )
 
     def __init__(
@@ -63,6 +65,7 @@ class Documents:
         self.trouble = ""
         """Why the last look failed; empty when it did not."""
         self._get, self._clocks, self._begin = get, clocks, begin
+        self._monotonic, self._wall = clocks.monotonic, clocks.wall
         self._kept: dict[str, _Kept] = {}
         self._absent: dict[str, float] = {}
         self._looked: dict[str, float] = {}
@@ -83,17 +86,22 @@ class Documents:
         if kept is None:
             gone = self._clocks.monotonic() < self._absent.get(client_id, NEVER)
             return Standing(None, 0) if gone else None
-        age, life = kept.asked.age(self._clocks.now()), kept.document.fresh_for
-        if age >= life:
+        monotonic, wall = self._monotonic(), self._wall()
+        standing, _, renew, ends = kept
+        if monotonic >= ends.monotonic or wall >= ends.wall:
             return None
-        if age >= life * AGAIN and client_id not in self._asking and self._is_open(client_id):
+        if (monotonic >= renew.monotonic or wall >= renew.wall) and client_id not in self._asking:
+            self._renew(client_id)
+        return standing
+
+    def _renew(self, client_id: str) -> None:
+        if self._is_open(client_id):
             self._begin(self.look(client_id))
-        return Standing(kept.document, kept.asked.wall + life)
 
     def age(self, client_id: str) -> float:
         """Seconds since the document that is kept was asked for; infinite where there is none."""
         kept = self._kept.get(client_id)
-        return (kept.asked if kept else DAWN).age(self._clocks.now())
+        return (kept.asked if kept is not None else DAWN).age(self._clocks.now())
 
     def may_look(self, client_id: str) -> bool:
         """Whether looking makes sense: not while the issuer failed a moment ago, or strangers ask for too much."""
@@ -140,7 +148,7 @@ class Documents:
         if document is None:
             self._forget(client_id)
         else:
-            self._keep(client_id, _Kept(document, asked))
+            self._keep(client_id, _kept(document, asked))
         return True
 
     def _failed(self, client_id: str, trouble: str) -> bool:
@@ -169,6 +177,11 @@ class Documents:
         self._kept[client_id] = kept
         if len(self._kept) > MOST:
             del self._kept[next(iter(self._kept))]
+
+
+def _kept(document: ClientDocument, asked: Moment) -> _Kept:
+    ends = asked.after(document.fresh_for)
+    return _Kept(Standing(document, ends.wall), asked, asked.after(document.fresh_for * AGAIN), ends)
 
 
 def _document(reply: Reply, client_id: str) -> ClientDocument | None:

@@ -169,8 +169,10 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
         """Raises InsufficientAuthentication unless the person signed in well and lately enough (RFC 9470 §3).
 
         `acr` are the values that will do, the best one first; `max_age` is the longest time since the sign-in; `now`
-        is in seconds since 1970. A token that does not say is not enough.
+        is in seconds since 1970. A token that does not say is not enough. Raises Misconfigured when nothing is asked.
         """
+        if isinstance(acr, str) or (not acr and max_age is None):  # of a string, any part would do
+            raise Misconfigured("acr is a tuple of strings; it, max_age or both are to be given")
         seconds = None if max_age is None else int(max_age.total_seconds())
         if acr and self.acr not in acr:
             raise InsufficientAuthentication("the person did not sign in well enough", acr, seconds)
@@ -209,6 +211,8 @@ class Verified(msgspec.Struct, gc=False):
     mark: object = None
     document: object = None
     """The document of the client that has signed it itself; None for what the issuer has signed."""
+    plain: bool = False
+    """Whether it is as nearly all are: signed by the issuer, bound to no key, and come of no other."""
 
 
 class Opener:

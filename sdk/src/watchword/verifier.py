@@ -246,7 +246,7 @@ class Verifier:
                 if self._following is None or self._following.keys.is_final(KEYS_WITHIN):
                     raise  # nothing can be learned now, so nothing is looked at twice
                 return None
-        if self._killed(verified):
+        if self._dead(verified):
             return None
         verified.trusted, verified.mark = trusted, mark
         if young is None:
@@ -270,13 +270,17 @@ class Verifier:
         """Ask whoever has opened it."""
         (self._own if verified.document is not None and self._own is not None else opener).still(verified, now)
 
-    def _killed(self, verified: Verified) -> Kind | None:
-        one, kills = verified.principal, self._revocations.kills
-        if verified.plain:
-            return kills(one.token_id, one.key_id, one.rev, one.subject, one.client_id, one.sid, one.gid)
-        return kills(
+    def _killed(self, one: Principal) -> Kind | None:
+        return self._revocations.kills(
             one.token_id, one.key_id, one.rev, one.subject, one.client_id, one.sid, one.gid, one.lineage, one.via
         )
+
+    def _dead(self, verified: Verified) -> Kind | None:
+        """As `_killed`, without the questions that nearly all tokens have no answer to."""
+        one = verified.principal
+        if not verified.plain:
+            return self._killed(one)
+        return self._revocations.kills(one.token_id, one.key_id, one.rev, one.subject, one.client_id, one.sid, one.gid)
 
     async def _drive(self, flow: Decision) -> Principal:
         result: object = None

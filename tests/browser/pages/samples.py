@@ -17,6 +17,9 @@ from watchword_server.web.pages.views import (
     Asking,
     Choice,
     Consent,
+    DeviceAnswered,
+    DeviceCode,
+    DeviceConfirm,
     Ended,
     Failure,
     Form,
@@ -41,6 +44,12 @@ PLANNER: Final = Asking(
     tos_uri="https://berthplanner.example/terms",
 )
 STRANGER: Final = Asking(name=LONG, home="javascript:alert(1)", is_stranger=True)
+AGENT: Final = Asking(
+    name="pilot.example",
+    document="https://pilot.example/oauth/client.json",
+    calls_itself="Pilot for desktop",
+    is_stranger=True,
+)
 INES: Final = Person("Ines Carvalho", "ines@carvalho-freight.example")
 LONG_PERSON: Final = Person(LONG, f"{'a' * 64}@{'b' * 60}.{'c' * 60}.example")
 STANDARD: Final = (
@@ -93,6 +102,18 @@ class Sample(Struct, frozen=True):
 SIGN_IN: Final = SignIn(form=FORM, client=PLANNER, can_sign_up=True)
 CONSENT: Final = Consent(form=FORM, client=PLANNER, person=INES, scopes=(*STANDARD, *OF_APIS[:1]))
 ACCOUNT: Final = Account(form=Form(csrf="c"), person=INES, apps=APPS)
+CLI: Final = Asking(name="Fairlead CLI", home="https://fairlead.example/cli")
+DEVICE: Final = DeviceConfirm(
+    form=Form(csrf="c", interaction="i"),
+    client=CLI,
+    person=INES,
+    user_code="WDJB-MJHT",
+    address="203.0.113.24",
+    agent="fairlead/4.2 (build-07; Linux)",
+    at=NOVEMBER,
+    age=40,
+    scopes=(STANDARD[0], STANDARD[5], Asked(scope="shipments:read", api="Fairlead Shipments")),
+)
 SIGN_UP_WRONG: Final = SignUp(
     form=FORM,
     client=PLANNER,
@@ -110,11 +131,25 @@ PLAIN: Final[dict[str, View]] = {
     "sign-up-wrong": SIGN_UP_WRONG,
     "select-account": SelectAccount(form=FORM, client=PLANNER, choices=PEOPLE),
     "consent": CONSENT,
+    "consent-agent": replace(
+        CONSENT,
+        form=replace(FORM, redirect_uri="http://127.0.0.1:51763/callback"),
+        client=AGENT,
+        can_remember=False,
+        used_at="mcp.fairlead.example",
+    ),
+    "sign-in-agent": replace(SIGN_IN, client=AGENT),
     "consent-stranger": replace(
         CONSENT,
         client=replace(STRANGER, name="Watchword Security"),
         form=replace(FORM, redirect_uri="http://localhost:49152/callback"),
     ),
+    "device": DeviceCode(form=Form(csrf="c")),
+    "device-wrong": DeviceCode(form=Form(csrf="c"), user_code="WDJB-MJHT", problems=(Problem.CODE_UNKNOWN,)),
+    "device-confirm": replace(DEVICE, is_elsewhere=True),
+    "device-allowed": DeviceAnswered(client=CLI, allowed=True),
+    "device-denied": DeviceAnswered(client=CLI, allowed=False),
+    "sign-in-for-device": replace(SIGN_IN, client=CLI, form=DEVICE.form, for_device=True),
     "sign-out": SignOut(form=FORM, client=PLANNER, person=INES, apps=("Fairlead Dispatch", "Berth Planner", "Rates")),
     "sign-out-one": SignOut(form=Form(csrf="c"), person=INES, apps=("Berth Planner",), accounts=2),
     "signed-out": SignedOut(apps=(Ended(name="Fairlead Dispatch", is_told=True), Ended(name="Berth Planner"))),
@@ -130,6 +165,10 @@ ODD: Final[dict[str, View]] = {
     "sign-up-own": SignUp(form=Form(csrf="c")),
     "select-account-none": SelectAccount(form=FORM),
     "consent-app": replace(CONSENT, form=replace(FORM, redirect_uri="com.example.planner:/callback"), can_switch=False),
+    "device-malformed": DeviceCode(form=Form(csrf="c"), user_code="WDJB", problems=(Problem.CODE_MALFORMED,)),
+    "device-too-often": DeviceCode(form=Form(csrf="c"), user_code="WDJB-MJHT", problems=(Problem.TOO_OFTEN,), wait=240),
+    "device-confirm-stranger": replace(DEVICE, client=replace(STRANGER, name="Watchword Security"), age=190),
+    "device-allowed-for-long": DeviceAnswered(client=CLI, allowed=True, outlasts=True),
     "sign-out-nothing": SignOut(form=Form(csrf="c")),
     "signed-out-onward": SignedOut(onward="https://berthplanner.example/bye"),
     "stopped-client": Failure(
@@ -150,6 +189,25 @@ LONG_ONES: Final[dict[str, View]] = {
         person=LONG_PERSON,
         scopes=(*STANDARD[:2], *OF_APIS),
     ),
+    "long-consent-agent": Consent(
+        form=FORM,
+        client=Asking(
+            name="a." * 60 + "example", document=f"https://{'a.' * 60}example:8443/{'b' * 130}", calls_itself=LONG
+        ),
+        person=LONG_PERSON,
+        scopes=OF_APIS,
+        used_at="c." * 60 + "example:8443",
+    ),
+    "long-device-confirm": replace(
+        DEVICE,
+        client=STRANGER,
+        person=LONG_PERSON,
+        address="2001:db8:1111:2222:3333:4444:5555:6666",
+        agent=LONG,
+        scopes=(*STANDARD[:2], *OF_APIS),
+        is_elsewhere=True,
+    ),
+    "long-device-answered": DeviceAnswered(client=STRANGER, allowed=True),
     "long-sign-out": SignOut(form=FORM, client=STRANGER, apps=(LONG,)),
     "long-signed-out": SignedOut(
         apps=(Ended(name=LONG, is_told=True),), onward=f"https://{'a' * 60}.{'b' * 60}.example"
@@ -166,7 +224,7 @@ SAMPLES: Final[dict[str, Sample]] = {
     },
     **{
         f"halyard-{name}": Sample(PLAIN[name], brand=HALYARD)
-        for name in ("sign-in", "consent", "account", "signed-out")
+        for name in ("sign-in", "consent", "device-confirm", "account", "signed-out")
     },
     "open-languages": Sample(SIGN_IN, opens="languages"),
     "open-question": Sample(ACCOUNT, opens="end-2"),

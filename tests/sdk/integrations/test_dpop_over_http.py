@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import httpx2
 import pytest
@@ -324,3 +325,10 @@ def test_step_up_of_a_bound_token_is_asked_for_under_its_scheme(issuer: Issuer, 
         )
     with httpx2.Client(base_url=api, auth=BoundToken(bound(issuer, scope="other"), KEY)) as client:
         assert client.get("/payments").json()["error"] == "insufficient_scope"
+
+
+@pytest.mark.parametrize("asked", [{}, {"acr": ()}, {"acr": STRONG}])
+def test_an_endpoint_that_asks_for_nothing_is_a_mistake(issuer: Issuer, asked: dict[str, Any]) -> None:
+    """Said where the endpoint is written, not when somebody gets through."""
+    with pytest.raises(Misconfigured):
+        Bearer(offline(issuer)).authenticated(**asked)

@@ -14,10 +14,8 @@ import pytest
 from tests.sdk.honest_issuer import AUDIENCE, Issuer
 from watchword import CannotDecide, Verifier
 from watchword.dpop import ProofKey
-from watchword.protected_resource import ProtectedResource
-
-pytest.importorskip("mcp")  # an optional dependency of the SDK; the tests of everything are run with it
 from watchword.integrations.mcp import LIMIT, Protected, TokenVerifier
+from watchword.protected_resource import ProtectedResource
 
 TOOLS = {"add_note": ("notes:write",), "drop": ("notes:write", "notes:admin")}
 App = Callable[[Any, Any, Any], Awaitable[None]]

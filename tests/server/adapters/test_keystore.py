@@ -213,6 +213,44 @@ def test_what_opens_and_is_another_key_is_refused():
 # One master key in the place of another.
 
 
+def test_a_secret_opens_for_its_owner_and_for_nothing_else():
+    """Neither for another client nor as a key, altered in no byte, and under no other master key."""
+    store = under(FIRST)
+    sealed = store.seal(b"a secret of 64 bytes or so", "client_1", made(store))
+    assert store.unseal(sealed, "client_1") == b"a secret of 64 bytes or so"
+    assert b"secret" not in sealed
+    altered = [sealed[:n] + bytes([sealed[n] ^ 1]) + sealed[n + 1 :] for n in range(len(sealed))]
+    for other, owner in (
+        (sealed, "client_2"),
+        (sealed, ""),
+        (b"", "client_1"),
+        *((one, "client_1") for one in altered),
+    ):
+        with pytest.raises(KeyStoreError):
+            store.unseal(other, owner)
+    with pytest.raises(KeyStoreError):
+        under(SECOND).unseal(sealed, "client_1")
+    stored = made(store)
+    for name in ("client_1", stored.kid):
+        with pytest.raises(KeyStoreError):
+            store.open(changed(stored, kid=name, sealed=sealed))
+        with pytest.raises(KeyStoreError):
+            store.unseal(stored.sealed, name)
+
+
+def test_a_secret_is_sealed_anew_and_never_by_whoever_was_overtaken():
+    """As keys are: beside one that opens, under the newest master key."""
+    old, both = under(FIRST), under(SECOND, FIRST)
+    sealed = old.seal(b"secret", "client_1", None)
+    assert old.reseal_secret(sealed, "client_1") is None
+    anew = both.reseal_secret(sealed, "client_1")
+    assert anew is not None
+    assert under(SECOND).unseal(anew, "client_1") == b"secret"
+    assert both.reseal_secret(anew, "client_1") is None
+    with pytest.raises(KeyStoreError):
+        old.seal(b"secret", "client_1", made(under(SECOND)))
+
+
 def test_older_master_keys_open_and_the_newest_seals():
     """Whatever stands behind it."""
     old = made(under(FIRST))

@@ -15,6 +15,7 @@ from tests.server.assertions import BEARER, assertion, by_secret, claims, shown
 from tests.server.flows.house import AUDIENCE, BY, CALLER, NOW, SCOPES, URL, House, Program
 from tests.server.flows.house import claims as said_in
 from watchword.jose.jwk import SecretKey, SigningKey
+from watchword_server.changes import ResealSecret
 from watchword_server.flows import client_keys, client_secrets, clients, master_key, registered_keys
 from watchword_server.flows.administration import Refused, Unknown
 from watchword_server.flows.client_authentication import Endpoint, authenticate
@@ -22,7 +23,7 @@ from watchword_server.flows.client_keys import ClientKeys
 from watchword_server.flows.introspect import introspect
 from watchword_server.flows.minting import Tokens
 from watchword_server.flows.token import TokenRequest, answer, digest
-from watchword_server.ports import Fetched
+from watchword_server.ports import Fetched, KeyStoreError
 from watchword_server.protocol.errors import InvalidClient, InvalidGrant, InvalidScope, OAuthError, UnauthorizedClient
 from watchword_server.protocol.values import Client, ClientMetadata
 
@@ -269,6 +270,17 @@ async def test_who_may_not_use_this_grant_is_told_so(house: House) -> None:
         await post(house, {"grant_type": BEARER, "assertion": forged})
 
 
+async def test_nobody_gets_a_grant_who_is_not_there(house: House) -> None:
+    """Unknown, disabled, or of a text that is no assertion: one answer."""
+    client, _ = await program(house, KEYED)
+    good = assertion(KEY, claims(client.client_id, URL, NOW), typ=...)
+    await clients.disable(house.issuer, BY, client.client_id, NOW)
+    unknown = assertion(KEY, claims("client_unknown", URL, NOW), typ=...)
+    for text in (good, unknown, "a.b.c", "nonsense"):
+        with pytest.raises(InvalidGrant):
+            await post(house, {"grant_type": BEARER, "assertion": text})
+
+
 async def test_a_grant_is_bound_as_any_other(house: House) -> None:
     """More scope than it may have, and a client that names another beside its assertion."""
     client, _ = await program(house, KEYED)
@@ -385,6 +397,21 @@ async def test_secrets_follow_the_master_key(house: House) -> None:
         with pytest.raises(InvalidClient):
             await known(other, shown(signed(client, by_secret(new))))
         await master_key.rotate(other.issuer, BY, NOW)
+
+
+async def test_no_master_key_is_changed_while_a_secret_does_not_open(house: House) -> None:
+    """Nothing is begun; the message says whose it is, and another secret for that client mends it."""
+    client, _ = await program(house, ClientMetadata(token_endpoint_auth_method="client_secret_jwt"))
+    sealed = client.metadata.sealed_secret
+    assert sealed is not None
+    await house.issuer.stores.journal.save(ResealSecret(client.client_id, sealed, sealed[:-1] + b"!"))
+    before = (house.data / "master.key").read_text()
+    with pytest.raises(KeyStoreError, match=client.client_id):
+        await master_key.rotate(house.issuer, BY, NOW)
+    assert (house.data / "master.key").read_text() == before
+    await clients.new_secret(house.issuer, BY, client.client_id, NOW)
+    await master_key.rotate(house.issuer, BY, NOW)
+    assert (house.data / "master.key").read_text() != before
 
 
 async def test_a_key_is_replaced_while_the_old_one_still_works(house: House) -> None:

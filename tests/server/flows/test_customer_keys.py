@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from tests.server.flows.house import ALICE, AUDIENCE, BY, CALLER, NOW, OTHER_AUDIENCE, House, Program, claims
 from watchword.client_tokens import read_document
+from watchword.dpop import ProofKey
 from watchword.jose.jwk import SigningKey
 from watchword_server.flows import clients, customer_keys, registered_keys, revoking, users
 from watchword_server.flows.administration import Refused, Unknown
@@ -27,7 +28,6 @@ from watchword_server.protocol.errors import (
     InvalidScope,
     TooManyAttempts,
 )
-from watchword_server.protocol.values import ClientMetadata
 from watchword_server.revocation import deaths
 
 
@@ -186,6 +186,24 @@ async def test_a_client_that_has_to_prove_its_key_has_to_here(house: House) -> N
             await trade(house, key, by=by)
 
 
+async def test_a_proof_binds_what_a_key_is_traded_for(house: House) -> None:
+    """Each proof once; one that comes with a bad key is not spent."""
+    prover = ProofKey.generate()
+    good, bad = await new_key(house), "ww_" + "a" * 8 + "_" + "b" * 43
+    proof = prover.prove("POST", f"{house.issuer.terms.issuer}/token", now=NOW, jti="once")
+
+    async def ask(key: str) -> Tokens:
+        form = {"grant_type": "urn:watchword:api-key", "api_key": key}
+        return await answer(house.issuer, TokenRequest(None, form, b"", CALLER, NOW, (proof,)))
+
+    with pytest.raises(InvalidGrant):
+        await ask(bad)
+    tokens = await ask(good)
+    assert (tokens.token_type, claims(tokens.access_token)["cnf"]) == ("DPoP", {"jkt": prover.jkt})
+    with pytest.raises(InvalidDPoPProof):
+        await ask(good)
+
+
 @pytest.mark.parametrize(
     ("new", "why"),
     [
@@ -304,4 +322,3 @@ def test_a_revocation_is_remembered_for_as_long_as_documents_are() -> None:
         assert until >= NOW + max(lifetime, 300 + 300)
         assert until - deaths.span_of_client(lifetime) == NOW
         assert deaths.issuer(NOW, lifetime).until == until
-    assert ClientMetadata().signs_tokens is False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from typing import Any
@@ -18,6 +18,8 @@ from watchword_server.flows.authorize import Gone
 from watchword_server.flows.device import Begun, Case, Unknown
 from watchword_server.flows.issuer import Caller
 from watchword_server.flows.minting import Tokens
+from watchword_server.people.values import Session
+from watchword_server.ports import Sessions
 from watchword_server.protocol.device import SLOTS, made, read
 from watchword_server.protocol.errors import (
     AuthorizationPending,
@@ -241,6 +243,46 @@ async def test_a_session_that_has_just_run_out_gives_nothing(sofa: Sofa) -> None
     await device.allow(sofa.house.issuer, waits, visitor, NOW + lifetime - 1)
     with pytest.raises(InvalidGrant):
         await sofa.polls(begun, NOW + lifetime)
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The reader of sessions, after whose answer something happens before anybody has made use of it."""
+
+    inner: Sessions
+    event: Callable[[], Awaitable[object]]
+
+    async def find(self, sid: str) -> Session | None:
+        """What `Sessions` promises."""
+        return await self.inner.find(sid)
+
+    async def of(self, sub: str) -> Sequence[Session]:
+        """What `Sessions` promises."""
+        return await self.inner.of(sub)
+
+    async def at(self, browser: bytes) -> Sequence[Session]:
+        """What `Sessions` promises."""
+        found = await self.inner.at(browser)
+        await self.event()
+        return found
+
+
+@pytest.mark.parametrize("what", ["session", "person", "client"])
+async def test_a_yes_does_not_outlive_what_was_revoked_while_it_was_given(sofa: Sofa, what: str) -> None:
+    """What it was decided on is looked at once more when it is saved."""
+    issuer, begun = sofa.house.issuer, await sofa.asks("orders:read offline_access")
+    visitor = await sofa.signed_in()
+    waits = await sofa.types(begun, visitor)
+    ((sid,),) = sofa.house.rows("SELECT sid FROM sessions")
+    revoke: Mapping[str, Callable[[], Awaitable[object]]] = {
+        "session": lambda: revoking.session(issuer, BY, sid, NOW),
+        "person": lambda: revoking.user(issuer, BY, ALICE, NOW),
+        "client": lambda: clients.disable(issuer, BY, sofa.tv.client_id, NOW),
+    }
+    stores = replace(issuer.stores, sessions=Interrupted(issuer.stores.sessions, revoke[what]))
+    with pytest.raises(Gone):
+        await device.allow(replaced(issuer, stores=stores), waits, visitor, NOW)
+    assert sofa.house.rows("SELECT count(*) FROM grants") == [(0,)]
 
 
 async def test_a_client_that_changes_while_its_device_waits_is_as_it_is_now(sofa: Sofa) -> None:

@@ -12,7 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from tests.server.flows.exchanging import agent, exchanged, form
-from tests.server.flows.house import ALICE, AUDIENCE, BOB, BY, NOW, OTHER_AUDIENCE, House, Program, claims
+from tests.server.flows.house import ALICE, AUDIENCE, BOB, BY, NOW, OTHER_AUDIENCE, SCOPES, House, Program, claims
+from tests.server.flows.key_sets import FIRST
 from tests.server.flows.relying import access_token, allowed, registered
 from watchword.log import Entry
 from watchword_server.changes import Change
@@ -31,7 +32,7 @@ from watchword_server.protocol.errors import (
     UnauthorizedClient,
 )
 from watchword_server.protocol.grants.token_exchange import ACCESS_TOKEN, JWT, Bounds
-from watchword_server.protocol.values import ClientMetadata
+from watchword_server.protocol.values import ClientMetadata, Encryption
 
 KEY, OTHER_KEY = "k" * 43, "o" * 43
 """Thumbprints."""
@@ -135,6 +136,19 @@ async def test_another_api_is_reached_with_scopes_that_both_sides_know(house: Ho
     assert (said["aud"], said["scope"]) == ("https://mail.example", "orders:read")
 
 
+@pytest.mark.parametrize("kind", [ACCESS_TOKEN, JWT])
+async def test_an_encrypted_token_is_exchanged_as_any_other(house: House, kind: str) -> None:
+    """We made it, so we know what is inside; and what comes of it is encrypted to its API as well."""
+    encryption = Encryption("A256GCM", jwk=FIRST.public_jwk())
+    await clients.add_api(house.issuer, BY, "https://vault.example", "Vault", ("read",), NOW, encryption=encryption)
+    mine = await agent(house, access={"https://vault.example": ("read",)}, grants=("client_credentials",))
+    own = (await house.ask(mine, {"grant_type": "client_credentials"})).access_token
+    got = (await exchanged(house, mine, own, subject_token_type=kind)).access_token
+    assert own.count(".") == got.count(".") == 4
+    said = (await presented(house.issuer, got, NOW)).claims
+    assert said["lineage"] == [(await presented(house.issuer, own, NOW)).token_id]
+
+
 async def test_a_client_may_narrow_its_own_token(house: House) -> None:
     """Nobody has to allow it; and it gets no further life."""
     mine = await agent(house, grants=("client_credentials",))
@@ -215,10 +229,16 @@ class Tree:
         self.web = house.known.web
         self.first = await agent(house, self.web.client_id, house.known.keeper.client_id, name="First")
         self.second = await agent(house, self.first.client_id, name="Second")
-        self.root = await hers(house)
+        self.root = await self._allowed(self.web)
         self.child = (await exchanged(house, self.first, self.root)).access_token
         self.grandchild = (await exchanged(house, self.second, self.child)).access_token
-        self.sibling = (await exchanged(house, self.first, await hers(house, house.known.keeper))).access_token
+        self.sibling = (await exchanged(house, self.first, await self._allowed(house.known.keeper))).access_token
+
+    async def _allowed(self, to: Program) -> str:
+        """A token that she got in a session of its own; quicker than by her password."""
+        client = await clients.find(self.house.issuer, to.client_id)
+        grant = await allowed(self.house.issuer, client, scope=SCOPES, audience=AUDIENCE)
+        return await access_token(self.house.issuer, client, grant)
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -382,6 +402,7 @@ async def test_a_token_calls_a_person_as_the_one_that_it_came_of(house: House) -
     assert claims(child)["sub"] == claims(token)["sub"] != await house.sub()
     assert (await grant_tree.find(house.issuer, gid(child))).sub == await house.sub()
     assert claims(child)["scope"] == "orders:read"
+    assert "roles" not in claims(child), "the subject token has none"
     await users.disable(house.issuer, BY, ALICE, NOW)
     assert await dead(house, token, child) == ["subject", "subject"]
 
@@ -433,6 +454,20 @@ async def test_what_is_made_while_an_ancestor_is_cut_is_dead_or_not_made(house: 
             await asyncio.gather(*racing)
     assert {await house.killed(token) for token in made} == {"grant"}
     assert house.rows("SELECT count(*) FROM grants WHERE parent = ? AND ended_at IS NULL", gid(tree.child)) == [(0,)]
+
+
+async def test_what_an_app_made_of_its_own_token_goes_with_it_by_the_same_entry(house: House) -> None:
+    """Though the person finds the app among those that have access by both."""
+    mine = await agent(house, redirect_uri="https://shop.example/cb", grants=("authorization_code",))
+    client = await clients.find(house.issuer, mine.client_id)
+    grant = await allowed(house.issuer, client, scope=("orders:read",), audience=AUDIENCE)
+    token = await access_token(house.issuer, client, grant)
+    child = (await exchanged(house, mine, token)).access_token
+    user, before = await users.find(house.issuer, ALICE), house.count("revocations")
+    account = Account((await house.issuer.stores.sessions.of(user.sub))[0], user)
+    assert await apps.take_back(house.issuer, account, mine.client_id, Visitor(caller=Caller()), NOW)
+    assert await dead(house, token, child) == ["grant", "grant"]
+    assert house.count("revocations") - before == 1
 
 
 class Interrupted:

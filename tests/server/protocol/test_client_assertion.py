@@ -106,6 +106,8 @@ BAD_CLAIMS = [
     ("has expired",              {"exp": NOW - 300}),
     ("good for too long",        {"exp": NOW + AHEAD + LEEWAY + 1}),
     ("never expires",            {"exp": 1e30}),
+    ("expires beyond floats",    {"exp": 10**400}),
+    ("long before any date",     {"nbf": -(10**400)}),
     ("exp is text",              {"exp": str(NOW + 60)}),
     ("exp is true",              {"exp": True}),
     ("exp is null",              {"exp": None}),

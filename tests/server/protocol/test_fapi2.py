@@ -9,7 +9,7 @@ from watchword.dpop import Proof
 from watchword.jose.jwk import SigningKey
 from watchword_server.protocol.dpop import must_be_signed_well, must_prove
 from watchword_server.protocol.errors import InvalidDPoPProof, InvalidTarget
-from watchword_server.protocol.fapi2 import ALGORITHMS, permits, profiled, settled
+from watchword_server.protocol.fapi2 import ALGORITHMS, permits, profiled
 from watchword_server.protocol.registration import ALGORITHMS as ALL
 from watchword_server.protocol.targets import chosen_alg
 from watchword_server.protocol.uris import BadRedirectUri, BadRegistration
@@ -47,7 +47,6 @@ def test_it_is_settled_once() -> None:
     """A second look changes nothing."""
     found = profiled(CLIENT)
     assert profiled(found) == found
-    assert settled(found.metadata) == found.metadata
 
 
 @pytest.mark.parametrize("metadata", [ClientMetadata(), ClientMetadata(pkce="optional", jwks=JWKS)])
@@ -55,7 +54,6 @@ def test_other_clients_are_left_alone(metadata: ClientMetadata) -> None:
     """Without the setting nothing is demanded and nothing changed."""
     client = replace(USUAL, metadata=metadata)
     assert profiled(client) == client
-    assert settled(metadata) == metadata
     assert all(permits(client, alg) for alg in (*ALL, None))
 
 

@@ -39,7 +39,7 @@ def test_a_good_one_names_its_subject_as_nobody_of_ours_is_named():
     {"aud": f"{US}/"}, {"aud": [US, "https://other.example"]}, {"aud": []}, {"aud": {"0": US}}, {"aud": ...},
     {"aud": THEM}, {"aud": US[:-1]}, {"aud": None},
     {"exp": ...}, {"exp": NOW}, {"exp": NOW - 1}, {"exp": str(NOW + 300)}, {"exp": True}, {"exp": None},
-    {"exp": NOW + 86_401}, {"exp": 10**30},
+    {"exp": NOW + 86_401}, {"exp": 10**30}, {"exp": 10**400, "iat": NOW + 0.5}, {"iat": -(10**400)},
     {"iat": ...}, {"iat": NOW + 61}, {"iat": "now"}, {"iat": None}, {"iat": NOW + 400},
     {"nbf": NOW + 61}, {"nbf": "now"}, {"nbf": None},
     {"sub": ...}, {"sub": ""}, {"sub": 7}, {"sub": "a\nb"}, {"sub": "x" * 256}, {"sub": ["repo:shop"]},

@@ -57,6 +57,29 @@ def test_a_spent_token_that_comes_back_kills_the_family(found):
         redeem(found, CLIENT, NOW)
 
 
+@pytest.mark.parametrize("jkt", [None, "mine", "theirs"])
+def test_a_thief_who_binds_a_stolen_token_to_a_key_is_found_out_all_the_same(jkt):
+    """Else the owner, who has not got that key, would be refused for it, and the thief could go on for ever."""
+    bound = replace(RETRIED, grant=replace(GRANT, jkt="theirs"))
+    for found in (
+        replace(bound, successor=replace(SUCCESSOR, spent_at=NOW - 1)),
+        replace(bound, token=replace(SPENT, spent_at=NOW - RETRY - 1)),
+    ):
+        with pytest.raises(RefreshReused):
+            redeem(found, CLIENT, NOW, jkt)
+
+
+@pytest.mark.parametrize("found", [GOOD, RETRIED])
+def test_without_the_key_a_bound_token_is_refused_and_no_family_dies(found):
+    """RFC 9449 §5: a retry in time needs it too, and whoever stole the token has not got it."""
+    found = replace(found, grant=replace(GRANT, jkt="mine"))
+    for jkt in (None, "theirs"):
+        with pytest.raises(InvalidGrant) as refusal:
+            redeem(found, CLIENT, NOW, jkt)
+        assert not isinstance(refusal.value, RefreshReused)
+    redeem(found, CLIENT, NOW, "mine")
+
+
 @pytest.mark.parametrize(
     "found",
     [

@@ -79,6 +79,7 @@ BAD_CLAIMS = [
     ("has expired",              {"exp": NOW - 61}),
     ("never expires",            {"exp": 1e30}),
     ("good for too long",        {"exp": NOW + AHEAD + LEEWAY + 1}),
+    ("exp is beyond all floats", {"exp": 10**400}),
     ("exp is text",              {"exp": str(NOW + 60)}),
     ("exp is true",              {"exp": True}),
     ("exp is null",              {"exp": None}),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from watchword.jose.jwt import claims
-from watchword_server.protocol.self_registration import access, described, read
+from watchword_server.protocol.self_registration import BEYOND_SAYING, SAID, access, described, read
 from watchword_server.protocol.uris import BadRedirectUri, BadRegistration
-from watchword_server.protocol.values import Api, Client
+from watchword_server.protocol.values import Api, Client, ClientMetadata
 
 URI = "https://app.example/cb"
 LEAST = {"redirect_uris": [URI]}
@@ -59,6 +59,17 @@ def test_nobody_says_what_is_not_theirs_to_say() -> None:
         "access": {API.audience: ["orders:write"]},
     }
     assert read({**LEAST, **ours}) == read(LEAST)
+
+
+def test_what_a_stranger_may_say_is_a_list_and_everything_else_is_not() -> None:
+    """A field that is added later is not on it, until somebody has thought about it and writes it here and there."""
+    fields = set(ClientMetadata.__struct_fields__)
+    assert set(SAID) < fields
+    assert len(SAID) == 32
+    assert fields - set(SAID) == BEYOND_SAYING == {
+        *("pkce", "sector", "registered_itself", "management_hash", "sealed_secret", "retiring_secret"),
+        *("document_fresh_until", "assertion_audience", "fapi2", "signs_tokens", "acts_for", "impersonates"),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

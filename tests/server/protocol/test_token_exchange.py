@@ -153,7 +153,10 @@ def test_a_token_that_says_who_may_act_is_obeyed(may_act, fits):
     ({"resource": BARE}, (BARE, ())),
     ({"resource": BARE, "scope": "read"}, InvalidScope),
     ({"resource": "https://nowhere.example"}, InvalidTarget),
-    ({"resource": "https://orders.example/"}, InvalidTarget),
+    ({"resource": f"{STOCK}/"}, (STOCK, ("read",))),
+    ({"resource": f"{STOCK}/", "audience": STOCK}, (STOCK, ("read",))),
+    ({"resource": f"{ORDERS}/x"}, InvalidTarget),
+    ({"resource": "orders"}, InvalidTarget),
     ({"scope": "read  read"}, InvalidScope),
 ])  # fmt: skip
 def test_scopes_are_what_both_the_token_and_the_client_may_have(form, found):
@@ -172,6 +175,14 @@ def test_a_token_without_a_scope_that_the_client_may_have_is_worth_nothing():
         got(replace(HERS, scope=("pay",)))
     with pytest.raises(InvalidScope):
         got(replace(HERS, scope=()))
+
+
+def test_who_a_person_is_is_not_told_to_who_acts_for_them():
+    """Also where an API has a scope by that name: userinfo is for whom they have let in."""
+    hers, nosy = replace(HERS, scope=("openid", "read")), replace(AGENT, access={ORDERS: ("read", "openid")})
+    assert got(hers, nosy).scope == ("read",)
+    with pytest.raises(InvalidScope):
+        got(hers, nosy, scope="openid read")
 
 
 def test_an_api_that_the_client_has_no_access_to_has_to_be_named():

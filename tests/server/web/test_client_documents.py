@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import httpx2
 import pytest
 
+from tests.server.assertions import assertion, claims, shown
 from tests.server.web.asking import VERIFIER, answer, challenge
 from tests.server.web.served import EMAIL, PASSWORD, Served, basic, served
 from tests.servers.documents import Shelf, shelf
@@ -18,6 +19,7 @@ from tests.stories.oidf.browser import Arrival, Browser, origin
 from tests.stories.oidf.page import Page
 from tests.stories.oidf.person import Person
 from tests.stories.oidf.wire import Wire
+from watchword.jose.jwk import SigningKey
 from watchword_server.flows import clients
 from watchword_server.flows.administration import Operator
 from watchword_server.flows.issuer import Caller
@@ -189,6 +191,33 @@ def test_it_may_push_its_request(place: Place) -> None:
     request = urlencode({"client_id": client_id, "request_uri": pushed.json()["request_uri"]})
     code = answer(person.authorize(f"{place.served.issuer}/authorize?{request}"))["code"]
     assert place.redeem(client_id, code).status_code == 200
+
+
+def test_one_that_has_a_key_proves_it_and_gets_nothing_without(place: Place) -> None:
+    """`private_key_jwt` by the key in its document (draft §6.2): at /par, at /token and when it refreshes."""
+    key = SigningKey.generate("ES256")
+    said = {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [key.public_jwk()]}}
+    client_id, person = place.shelf.put("/keyed.json", BACK, **said), place.person()
+
+    def proof(by: SigningKey = key) -> dict[str, str]:
+        return shown(assertion(by, claims(client_id, place.served.issuer, int(time.time())), kid=key.kid))
+
+    plain = dict(httpx2.URL(place.url(client_id)).params)
+    for bad in ({}, proof(SigningKey.generate("ES256")), {"client_secret": "x"}):
+        refused = place.served.http.post("/par", data={**plain, **bad})
+        assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
+    pushed = place.served.http.post("/par", data={**plain, **proof()})
+    assert pushed.status_code == 201, pushed.text
+    request = urlencode({"client_id": client_id, "request_uri": pushed.json()["request_uri"]})
+    code = answer(person.authorize(f"{place.served.issuer}/authorize?{request}"))["code"]
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "code_verifier": VERIFIER}
+    for bad in ({"client_id": client_id}, {"client_id": client_id, **proof(SigningKey.generate("ES256"))}):
+        refused = place.token(**form, **bad)
+        assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
+    tokens = place.token(**form, client_id=client_id, **proof()).json()
+    again = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "client_id": client_id}
+    assert place.token(**again).status_code == 401
+    assert place.token(**again, **proof()).status_code == 200
 
 
 def test_the_person_finds_it_by_its_host_and_takes_it_back(place: Place) -> None:

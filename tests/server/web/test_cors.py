@@ -76,6 +76,25 @@ def test_pages_and_what_is_for_servers_can_be_read_by_no_other_page(site: Site, 
         assert READER not in answer.headers
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
+        "/jwks.json",
+        "/revocations/jwks.json",
+    ],
+)
+def test_what_is_the_same_for_all_may_be_read_by_all_whatever_they_send_with_it(site: Site, path: str) -> None:
+    """Some clients in browsers name the version of their protocol, and the browser asks first for that."""
+    asks = {"origin": ELSEWHERE, "access-control-request-headers": "mcp-protocol-version"}
+    asked = site.served.http.request("OPTIONS", path, headers={**asks, "access-control-request-method": "GET"})
+    assert (asked.status_code, asked.headers[READER]) == (204, "*")
+    assert "*" in asked.headers["access-control-allow-headers"]
+    answer = site.served.http.get(path, headers={"origin": ELSEWHERE, "mcp-protocol-version": "2026-07-28"})
+    assert (answer.status_code, answer.headers.get_list(READER)) == (200, ["*"])
+
+
 def test_two_origins_at_once_are_refused(site: Site) -> None:
     """Nobody says which one counts."""
     answer = site.served.http.post("/token", data={"grant_type": "x"}, headers=[("origin", ORIGIN), ("origin", ORIGIN)])

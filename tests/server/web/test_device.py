@@ -383,7 +383,7 @@ def test_what_a_device_calls_itself_cannot_pass_for_a_page(room: Room) -> None:
     response = room.site.served.http.post(
         "/device_authorization",
         data={"client_id": room.client_id, "scope": "openid"},
-        headers={"user-agent": wild.encode()},
+        headers={b"user-agent": wild.encode()},
     )
     shown, _ = room.confirming(room.site.person(), response.json())
     assert "<b>Bank" not in shown.got.text

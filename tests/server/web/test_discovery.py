@@ -25,6 +25,7 @@ MEMBERS = {
     "jwks_uri": "/jwks.json",
     "authorization_endpoint": "/authorize",
     "pushed_authorization_request_endpoint": "/par",
+    "device_authorization_endpoint": "/device_authorization",
     "token_endpoint": "/token",
     "userinfo_endpoint": "/userinfo",
     "end_session_endpoint": "/logout",
@@ -79,6 +80,14 @@ def test_what_only_some_deployments_do_is_advertised_by_those(site: Site, server
     assert "registration_endpoint" not in plain
     assert "create" not in plain["prompt_values_supported"]
     assert "create" in more["prompt_values_supported"]
+
+
+def test_metadata_documents_are_advertised_where_they_are_read(server: Served, tmp_path: Path) -> None:
+    """Unless the operator has switched them off; nobody is sent to a dead end then."""
+    name = "client_id_metadata_document_supported"
+    assert server.http.get("/.well-known/oauth-authorization-server").json()[name] is True
+    with served(tmp_path, CLIENTS__METADATA_DOCUMENTS="false") as off:
+        assert name not in off.http.get("/.well-known/oauth-authorization-server").json()
 
 
 def test_what_is_advertised_of_requests_and_answers(server: Served) -> None:

@@ -22,6 +22,8 @@ from tests.server.web.asking import BACK, VERIFIER, Site, answer
 from tests.server.web.proving import Holder, by_key, spelled
 from tests.server.web.served import AUDIENCE, ORIGIN, PASSWORD, SCOPES, Served, bearer, served
 from tests.server.web.wire import Wire, post
+from watchword.client import ClientCredentials
+from watchword.dpop import ProofKey
 from watchword.jose.jwk import SigningKey
 from watchword_server.flows import clients
 from watchword_server.flows.clients import NewClient
@@ -608,7 +610,17 @@ def test_where_nonces_are_required_userinfo_asks_for_one_too(strict: Served) -> 
     denied(strict.http.get("/userinfo", headers=by_key(token, proof)), "insufficient_scope", 403)
 
 
-# Pages of other origins, metadata, registration.
+def test_our_own_client_brings_nonces_where_they_are_asked_for(strict: Served) -> None:
+    """For the token and with it; in the end it is refused for nothing but what the token may not do."""
+    client_id, secret = strict.known.machine
+    key = ProofKey.generate()
+    auth = ClientCredentials(issuer=strict.issuer, client_id=client_id, client_secret=secret, dpop=key)
+    with httpx2.Client(auth=auth, trust_env=False) as http:
+        for _ in range(2):
+            denied(http.get(f"{strict.issuer}/userinfo"), "insufficient_scope", 403)
+
+
+# Pages of other origins, metadata.
 
 
 def test_a_page_of_a_registered_origin_may_send_proofs_and_read_nonces(site: Site, holder: Holder) -> None:

@@ -17,6 +17,7 @@ from watchword_server.adapters.logs.setup import configure
 JWT = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 REFRESH = "wwr_uC9DzT4wOpJva4jyGUZ6Q1ELryyf9PdNNir2u3gIOV4"
 SECRET = "wws_Os5er6z9qzyF5-xdaEDmIOSs6GmW0WzHcjbOK6KNu0c"
+API_KEY = "ww_Xk29bTqa_Os5er6z9qzyF5-xdaEDmIOSs6GmW0WzHcjbOK6KNu0c"
 PEM = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----"
 
 
@@ -43,7 +44,7 @@ def test_a_secret_name_hides_its_value(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", [JWT, JWT.rpartition(".")[0] + ".", JWT[:30], REFRESH, SECRET, PEM, "$argon2id$v=19$m=19456$x"]
+    "secret", [JWT, JWT.rpartition(".")[0] + ".", JWT[:30], REFRESH, SECRET, API_KEY, PEM, "$argon2id$v=19$m=19456$x"]
 )
 @pytest.mark.parametrize("around", ["{}", "before {} after", "({})", '"{}"', "x={}&y=1", "a:{},b"])
 def test_what_looks_like_a_secret_is_masked(secret: str, around: str) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from tests.server.assertions import assertion, by_secret, claims, shown
 from tests.server.web.served import AUDIENCE, Served, basic, bearer, served
+from watchword.jose.jwk import SecretKey, SigningKey
 from watchword_server.protocol.self_registration import OURS
 
 URI = "https://rp.example/cb"
+KEY, NEXT = SigningKey.generate("ES256"), SigningKey.generate("ES256")
 LEAST = {"redirect_uris": [URI], "id_token_signed_response_alg": "ES256"}
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 64
 
@@ -85,6 +89,40 @@ def test_a_client_can_do_with_its_secret_what_others_can(door: Served) -> None:
     assert (answer.status_code, answer.json()["error"]) == (400, "unauthorized_client")
     answer = door.http.post("/token", data=form, auth=(told["client_id"], told["registration_access_token"]))
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
+def test_a_client_that_registers_a_key_gets_no_secret(door: Served) -> None:
+    """It signs who it is, from then on and after any update, with the key that is registered then."""
+    said = {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [KEY.public_jwk()]}}
+    told = registered(door, **said, token_endpoint_auth_signing_alg="ES256")
+    assert not {"client_secret", "client_secret_expires_at"} & told.keys()
+    assert told["token_endpoint_auth_signing_alg"] == "ES256"
+    assert asked_by(door, told, KEY) == (400, "unauthorized_client")
+    assert asked_by(door, told, NEXT) == (401, "invalid_client")
+    update = {**LEAST, **said, "client_id": told["client_id"], "jwks": {"keys": [NEXT.public_jwk()]}}
+    newer = door.http.put(place(told), headers=bearer(told["registration_access_token"]), json=update).json()
+    assert (asked_by(door, told, KEY)[1], asked_by(door, told, NEXT)[1]) == ("invalid_client", "unauthorized_client")
+    secretive = {**update, "token_endpoint_auth_method": "client_secret_basic"}
+    refused = door.http.put(place(told), headers=bearer(newer["registration_access_token"]), json=secretive)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_client_metadata")
+
+
+def test_a_client_may_sign_with_its_secret(door: Served) -> None:
+    """The secret is told once; an update keeps it, and keeps it secret."""
+    told = registered(door, token_endpoint_auth_method="client_secret_jwt", token_endpoint_auth_signing_alg="HS512")
+    key = by_secret(told["client_secret"], "HS512")
+    assert asked_by(door, told, key) == (400, "unauthorized_client")
+    said = {**LEAST, "client_id": told["client_id"], "token_endpoint_auth_method": "client_secret_jwt"}
+    updated = door.http.put(place(told), headers=bearer(told["registration_access_token"]), json=said)
+    assert "sealed_secret" not in updated.text
+    assert asked_by(door, told, by_secret(told["client_secret"], "HS256")) == (400, "unauthorized_client")
+
+
+def asked_by(door: Served, told: dict[str, str], key: SigningKey | SecretKey) -> tuple[int, str]:
+    """What `/token` says to a client that signs with this: that it may not, where it is known."""
+    text = assertion(key, claims(told["client_id"], door.issuer, int(time.time())))
+    answer = door.http.post("/token", data={"grant_type": "client_credentials", **shown(text)})
+    return answer.status_code, answer.json()["error"]
 
 
 def test_a_client_reads_updates_and_leaves(door: Served) -> None:
@@ -229,3 +267,18 @@ def test_a_false_invitation_is_refused_where_none_is_needed(door: Served) -> Non
         answer = door.http.post("/register", json=LEAST, headers={"authorization": f"Bearer {wrong}"})
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
         assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_a_page_of_any_origin_may_register(door: Served) -> None:
+    """It takes no cookie. Refusals can be read too; what a client has registered is managed by no page."""
+    page = {"origin": "https://inspector.example"}
+    asks = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+    asked = door.http.options("/register", headers={**page, **asks})
+    assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (204, "*")
+    assert "POST" in asked.headers["access-control-allow-methods"]
+    for said, status in ((LEAST, 201), ({}, 400)):
+        answer = door.http.post("/register", json=said, headers=page)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (status, "*")
+        assert "set-cookie" not in answer.headers
+    client_id = registered(door)["client_id"]
+    assert "access-control-allow-origin" not in door.http.get(f"/register/{client_id}", headers=page).headers

@@ -8,6 +8,8 @@ import pytest
 from tests.server.request_objects import ASKS
 from tests.server.web.served import Served
 from tests.server.web.test_pushed import App, app, shown, told, waits
+from watchword_server.flows.requests import PUSHED, handle
+from watchword_server.protocol.authorization import Asked
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +59,22 @@ def test_another_client_is_nowhere(client: App, server: Served) -> None:
 
 
 def test_who_knows_the_link_does_not_know_where_it_waits(client: App) -> None:
-    """Two browsers with one kind of request get handles that have nothing in common with their links."""
-    links = [client.push(**ASKS).json()["request_uri"] for _ in range(2)]
-    places = [follow(client, request_uri=link).headers["location"] for link in links]
-    assert places[0] != places[1]
-    assert all(link.rpartition(":")[2] not in place for link, place in zip(links, places, strict=True))
+    """Nobody can tell the place from the link: it depends on the browser's secret too."""
+    link = client.push(**ASKS).json()["request_uri"]
+    assert link.rpartition(":")[2] not in follow(client, request_uri=link).headers["location"]
+    places = {handle(Asked({"request_uri": link}), browser) for browser in (b"one", b"another")}
+    assert len(places) == 2
+    assert None not in places
+
+
+@pytest.mark.parametrize("asked", [
+    Asked({}), Asked({"request_uri": ""}), Asked({"request_uri": "https://app.example/request.jwt"}),
+    Asked({"request_uri": PUSHED}), Asked({"request_uri": f"{PUSHED}{'a' * 42}"}),
+    Asked({"request_uri": f"{PUSHED}{'é' * 43}"}), Asked({"request_uri": f"{PUSHED}{'a' * 43}"}, frozenset({"state"})),
+])  # fmt: skip
+def test_other_requests_wait_where_nobody_can_find_them_again(asked: Asked) -> None:
+    """Only a link with one of our own names leads back."""
+    assert handle(asked, b"browser") is None
 
 
 def test_a_browser_that_came_with_a_cookie_keeps_it(client: App) -> None:

@@ -18,12 +18,15 @@ from tests.stories.oidf.listener import Heard, Listener
 from tests.stories.oidf.page import Page
 from tests.stories.oidf.person import Person, idle
 from tests.stories.oidf.provider import EMAIL, Provider
+from tests.stories.oidf.signing import ASSERTION
 from tests.stories.oidf.tokens import JWKS, Claims
 from tests.stories.oidf.wire import NONE, Fault, Got, Sent, Wire, basic
 
 HOME: Final = "https://rp.example"
 """Where the relying party is for browsers: another site than the issuer's. Nobody connects to it."""
-BASIC, POST = "client_secret_basic", "client_secret_post"
+BASIC, POST, PRIVATE_KEY = "client_secret_basic", "client_secret_post", "private_key_jwt"
+KEY: Final = "authentication"
+"""The name of the key that a relying party authenticates with, where it does so by a key."""
 Asked = dict[str, str]
 
 
@@ -44,6 +47,7 @@ class Client:
     redirect_uri: str
     auth_method: str
     metadata: Claims = field(default_factory=dict)
+    key: str = KEY
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class Case:
         judge.did("GetDynamicServerConfiguration")
         self.metadata = got.document
         server.is_usable(judge, self.metadata)
-        {BASIC: server.takes_basic, POST: server.takes_post}[self.variant.auth_method](judge, self.metadata)
+        TAKES[self.variant.auth_method](judge, self.metadata)
         self.fetch_keys()
         return got
 
@@ -127,6 +131,9 @@ class Case:
             "token_endpoint_auth_method": self.variant.auth_method,
             "contacts": ["certification@example.com"],
         }
+        if self.variant.auth_method == PRIVATE_KEY and "jwks_uri" not in more:
+            self.judge.did("GenerateRS256ClientJWKs", "AddPublicJwksToDynamicRegistrationRequest")
+            more["jwks"] = {"keys": [*more.get("jwks", {}).get("keys", ()), tokens.public(KEY)]}
         return {name: value for name, value in {**usual, **more}.items() if value is not None}
 
     def apply(self, wanted: Claims) -> Got:
@@ -214,11 +221,23 @@ class Case:
         """`/token`, however it ends."""
         self.judge.did("CallTokenEndpointAndReturnFullResponse")
         url, headers = str(self.metadata.get("token_endpoint")), {}
-        if client.auth_method == POST:
-            form |= {"client_id": client.client_id, "client_secret": client.secret}
-        else:
-            headers["Authorization"] = basic(client.client_id, client.secret)
+        match client.auth_method:
+            case "client_secret_post":
+                form |= {"client_id": client.client_id, "client_secret": client.secret}
+            case "private_key_jwt":
+                form |= self.asserted(client)
+            case _:
+                headers["Authorization"] = basic(client.client_id, client.secret)
         return self.wire.post(url, form, **headers)
+
+    def asserted(self, client: Client) -> Asked:
+        """What shows who a client is that has a key (RFC 7523 §2.2)."""
+        now, who = int(time.time()), client.client_id
+        claims = {"iss": who, "sub": who, "aud": self.issuer, "jti": secrets.token_hex(16), "iat": now, "exp": now + 60}
+        self.judge.did(
+            "CreateClientAuthenticationAssertionClaims", "UpdateClientAuthenticationAssertionClaimsWithISSAud"
+        )
+        return {"client_assertion_type": ASSERTION, "client_assertion": tokens.signed(claims, client.key)}
 
     def redeem(self, client: Client, code: str, redirect_uri: str = "", **more: str) -> Got:
         """Trade a code, however it ends."""
@@ -283,6 +302,8 @@ class Case:
             time.sleep(seconds)
 
 
+TAKES: Final = {BASIC: server.takes_basic, POST: server.takes_post, PRIVATE_KEY: server.takes_assertions}
+"""What the server has to say for each way to authenticate."""
 REGISTERING: Final = (
     "CreateEmptyDynamicRegistrationRequest",
     "AddClientNameToDynamicRegistrationRequest",

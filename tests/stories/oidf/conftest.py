@@ -13,6 +13,7 @@ from tests.stories.oidf.module import Plan
 from tests.stories.oidf.plans import PLANS
 from tests.stories.oidf.proof import Stage
 from tests.stories.oidf.provider import Provider, provider
+from tests.stories.oidf.report import TEST as PASSES
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +42,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
 
 
 @pytest.fixture(scope="module")
-def stage(plan: Plan, running: Provider) -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest, plan: Plan, running: Provider) -> Iterator[Stage]:
     """A provider and the plan of the file at hand, which has begun."""
+    here = [one for one in request.session.items if one.path == request.path and isinstance(one, pytest.Function)]
+    chosen = [str(one.callspec.params["module"]) for one in here if one.originalname == PASSES]
     with ThreadPoolExecutor(4) as beside:
         stage = Stage(running, plan, beside)
-        stage.begin()
+        stage.begin(chosen)
         yield stage

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from tests.stories.oidf.excuse import Excuse
+from tests.stories.oidf.excuses_fapi2 import EXCUSES as OF_FAPI2
 from tests.stories.oidf.module import (
     ANSWERED,
     ERRORS,
@@ -12,28 +13,13 @@ from tests.stories.oidf.module import (
     POSTED,
     REGISTERED,
     SERVER,
+    TOKEN_ERROR,
     TOKENS,
     End,
     Module,
     Plan,
     names,
 )
-
-ANYWHERE: Final = frozenset(End)
-
-
-@dataclass(frozen=True)
-class Excuse:
-    """A reason, and the conditions that it is good for in modules with one of these ends."""
-
-    why: str
-    conditions: frozenset[str]
-    ends: frozenset[End] = ANYWHERE
-    refused: bool = False
-    """Good only where something is refused for not being supported."""
-    mode: str = ""
-    """Good only where answers come by this response mode."""
-
 
 CODE: Final = ANSWERED - names("EnsureMinimumAuthorizationCodeLength EnsureMinimumAuthorizationCodeEntropy")
 SIGNED_IN: Final = TOKENS - names("ValidateAtHash ExtractExpiresInFromTokenEndpointResponse") | names(
@@ -73,7 +59,6 @@ EXCUSES: Final = (
     Excuse("errors, where none is awaited", ERRORS | {NEEDS_A_PERSON}, frozenset({End.TOKENS})),
     Excuse("what follows a code", SIGNED_IN | {"CheckIfAuthorizationEndpointError"},
            frozenset({End.ERROR})),
-    Excuse("errors of the authorization endpoint, where another is awaited", ERRORS, frozenset({End.ERROR})),
     Excuse("what follows an answer, where the person stays", ANSWER | ERRORS | SIGNED_IN, frozenset({End.PAGE})),
     Excuse("what follows a registration: there is none",
            REGISTERED - SERVER - {"EnsureContentTypeJson"} | ANSWER | ERRORS | SIGNED_IN
@@ -81,17 +66,14 @@ EXCUSES: Final = (
            frozenset({End.REGISTRATION})),
     Excuse("what follows the metadata: nothing does",
            REGISTERED - SERVER | ANSWER | ERRORS | SIGNED_IN | {NEEDS_A_PERSON}, frozenset({End.METADATA})),
+    Excuse("servers that refuse what ours takes: an assertion for the issuer", TOKEN_ERROR | names("""
+        CheckErrorFromTokenEndpointResponseErrorInvalidClient
+        CheckTokenEndpointHttpStatusIs400Allowing401ForInvalidClientError
+    """), frozenset({End.TOKENS}), plan="oidcc-dynamic-certification-test-plan"),
     Excuse("the way that the module would go on, were it supported", names("""
-        SignRequestObject CreateJwksUri GenerateRS256ClientJWKsWithKeyID AddJwksUriToDynamicRegistrationRequest
-        AddRefreshTokenGrantTypeToDynamicRegistrationRequest SetScopeInClientConfigurationToOpenIdOfflineAccess
-        AddPromptConsentToAuthorizationEndpointRequestIfScopeContainsOfflineAccess WaitForJWKSRefreshDelay
-        ExtractRefreshTokenFromTokenResponse EnsureRefreshTokenContainsAllowedCharactersOnly CreateRefreshTokenRequest
-        AddScopeToTokenEndpointRequest WaitForOneSecond CallTokenEndpointAndReturnFullResponse
-        CheckTokenEndpointReturnedJsonContentType CheckTokenEndpointCacheHeaders ExtractAccessTokenFromTokenResponse
-        CheckTokenTypeIsBearer EnsureMinimumAccessTokenEntropy EnsureAccessTokenContainsAllowedCharactersOnly
-        EnsureMinimumRefreshTokenLength EnsureMinimumRefreshTokenEntropy CompareIdTokenClaims
-        ExtractIdTokenFromTokenResponse BuildRequestObjectByReferenceRedirectToAuthorizationEndpoint
+        SignRequestObject BuildRequestObjectByReferenceRedirectToAuthorizationEndpoint
     """), refused=True),
+    *OF_FAPI2,
 )
 # fmt: on
 
@@ -108,4 +90,5 @@ def holds(excuse: Excuse, plan: Plan, module: Module) -> bool:
         module.ends in excuse.ends
         and (not excuse.refused or bool(module.refuses))
         and excuse.mode in ("", plan.variant.response_mode)
+        and excuse.plan in ("", plan.name)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from html import escape
@@ -42,6 +43,17 @@ def member(notices: str, path: str, name: str, value: object, only: int = 0) -> 
     return Fault(notices, got=got)
 
 
+def rotated(notices: str) -> Fault:
+    """Every refresh brings another refresh token."""
+
+    def got(sent: Sent, came: Got) -> Got:
+        if sent.form.get("grant_type") != "refresh_token" or "refresh_token" not in came.document:
+            return came
+        return _with_body(came, json.dumps(_set(came.document, "refresh_token", secrets.token_urlsafe(32))).encode())
+
+    return Fault(notices, got=got)
+
+
 def status(notices: str, path: str, number: int, only: int = 0) -> Fault:
     """Another status. `only`: where it was this."""
 
@@ -60,6 +72,17 @@ def header(notices: str, path: str, name: str, value: str, only: int = 0) -> Fau
         return replace(came, headers=(*(pair for pair in came.headers if pair[0] != name), (name, value)))
 
     return Fault(notices, got=got)
+
+
+def unheard(notices: str, path: str, name: str) -> Fault:
+    """The server overlooks a header."""
+
+    def sent(request: Sent) -> Sent:
+        if request.path != path:
+            return request
+        return replace(request, headers={key: value for key, value in request.headers.items() if key != name})
+
+    return Fault(notices, sent=sent)
 
 
 def asked(notices: str, path: str, name: str, value: object) -> Fault:

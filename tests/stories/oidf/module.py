@@ -20,6 +20,10 @@ class End(Enum):
     PAGE = "the person reads a page of the server"
     REGISTRATION = "the registration is refused"
     METADATA = "the metadata are read"
+    PUSH = "the pushed request is refused"
+    CODE = "the code is refused"
+    RESOURCE = "the resource refuses"
+    NOWHERE = "nothing is asked"
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Module:
     """What is not supported, where it is that which the module shows to be refused."""
     waits: float = 0.0
     """Seconds that it lets pass."""
+    elsewhere: str = ""
+    """Why it is not applicable, where it is part of the plan for another ecosystem than the plain profile."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ class Person:
     email: str
     password: str = field(repr=False)
     answers: str = "allow"
+    remembers: bool = True
+    """Whether this person wants to be asked no more."""
 
     def finish(self, shown: Page | Arrival) -> Page | Arrival:
         """Do what each page asks for until the browser leaves, or a page asks for nothing."""
@@ -45,11 +47,14 @@ class Person:
             "login": {"email": self.email, "password": self.password},
             "select-account": {"account": form.value("account")},
             "consent": {"answer": self.answers},
+            "device": {},
+            "confirm": {"answer": self.answers},
             "logout": {"answer": "out"},
         }
         if room not in typed:
             raise Stuck(f"nobody knows what to do with a form to {form.action}")
-        return over(form, typed[room]) + (unticked(form) if room == "consent" else [])
+        filled = over(form, typed[room]) + (unticked(form) if room == "consent" else [])
+        return [pair for pair in filled if self.remembers or pair[0] != "remember"]
 
 
 def idle(browser: Browser, url: str) -> Page | Arrival:

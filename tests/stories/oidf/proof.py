@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -24,10 +25,10 @@ class Stage:
     beside: ThreadPoolExecutor
     begun: dict[str, Future[Case]] = field(default_factory=dict)
 
-    def begin(self) -> None:
-        """Begin with those that wait."""
+    def begin(self, chosen: Collection[str]) -> None:
+        """Begin with those that wait, of the modules that are to be run at all."""
         for name, module in self.plan.modules.items():
-            if module.waits:
+            if module.waits and name in chosen:
                 self.begun[name] = self.beside.submit(self.run, name)
 
     def run(self, name: str) -> Case:

@@ -67,6 +67,8 @@ class Provider:
     transport: httpx2.HTTPTransport
     password: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
     program: Program | None = None
+    enrolled: list[Any] = field(default_factory=list, repr=False)
+    """Clients that an operator registered once, for all runs of a plan."""
 
     @property
     def issuer(self) -> str:

@@ -18,9 +18,9 @@ TEST: Final = "test_a_module_passes"
 OPENING: Final = f"""\
 # Conformance
 
-What the certification plans of the OpenID Foundation assert, asserted here: every module of six plans runs as a test of
-its own (`{HERE}/`, in `make test`; the planted faults in `make fault`) against the real `watchword serve`, from
-outside, over HTTPS.
+What the certification plans of the OpenID Foundation assert, asserted here: every module of seven plans runs as a test
+of its own (`{HERE}/`, in `make stories`; the planted faults, and what has to wait for a minute, in `make fault`)
+against the real `watchword serve`, from outside, over HTTPS.
 
 **This is not a certification, and no run of the official suite.** The tests are ours. They assert what the plans
 assert, by the same names, as far as we have understood it; where the suite asks a person for a picture of a page, a
@@ -28,9 +28,9 @@ test reads the page. Only the Foundation's own suite can say that a deployment c
 
 ## How it is shown
 
-- A relying party registers itself, a strict browser of our own (cookies with their prefixes and `SameSite`, the
-  `form-action` of a page's policy, redirects, forms, no JavaScript) signs a person in, and JWTs are verified by a
-  library that is not ours.
+- A relying party registers itself (for FAPI 2.0 an operator registers it), a strict browser of our own (cookies with
+  their prefixes and `SameSite`, the `form-action` of a page's policy, redirects, forms, no JavaScript) signs a person
+  in, and JWTs are verified, assertions and proofs signed, by a library that is not ours.
 - Each module lists the conditions that it asserts (`plan_*.py`). Its test fails when it asserts any other, or when a
   condition that would fail the module in the suite is neither asserted nor excused; the excuses stand at the end.
 - Each module has a fault: somebody between the tests and the server changes one thing, such as a header, a claim under
@@ -49,11 +49,12 @@ test reads the page. Only the Foundation's own suite can say that a deployment c
 NOTES: Final = """
 ## What the suite would say beyond this
 
-- **Dynamic.** The plan runs all of its modules with `private_key_jwt`, which is not built yet; here they run with
-  `client_secret_basic`, and the two modules that are about assertions show that these are refused. It also wants
-  `id_token` and `id_token token` as response types, and the implicit grant, which are left out on purpose: no tokens in
-  URLs (RFC 9700 §2.1.2). So that module, and with it the plan, would fail there by design. All else of it is asserted
-  here.
+- **Dynamic.** The plan wants `id_token` and `id_token token` as response types, and the implicit grant, which are left
+  out on purpose: no tokens in URLs (RFC 9700 §2.1.2). So that module, and with it the plan, would fail there by design.
+  All else of it is asserted here.
+- **FAPI 2.0.** The plan is for several ecosystems, and the modules of the others do not apply. Of what the plain
+  profile may choose, this is `private_key_jwt` and DPoP; mutual TLS and client attestation are not built. The resource
+  is userinfo. The clients are those that `watchword client add --fapi2` makes ([the guide](guides/fapi2.md)).
 - **Unsigned tokens and requests.** `none` is refused everywhere and not advertised. The suite then skips these modules,
   and with them the one about two redirect URIs, which runs here with signed requests.
 - **A warning.** The metadata have members of our own, each with `watchword_` before its name; the suite warns of
@@ -70,11 +71,13 @@ def page() -> str:
 
 def summary() -> Iterator[str]:
     """A row for each plan."""
-    yield "| plan | modules | pass | not supported, refused properly |"
-    yield "|---|---|---|---|"
+    yield "| plan | modules | pass | not supported, refused properly | not applicable |"
+    yield "|---|---|---|---|---|"
     for plan in PLANS.values():
         refused = sum(bool(module.refuses) for module in plan.modules.values())
-        yield f"| {plan.title} | {len(plan.modules)} | {len(plan.modules) - refused} | {refused} |"
+        elsewhere = sum(bool(module.elsewhere) for module in plan.modules.values())
+        passing = len(plan.modules) - refused - elsewhere
+        yield f"| {plan.title} | {len(plan.modules)} | {passing} | {refused} | {elsewhere} |"
 
 
 def plans() -> Iterator[str]:
@@ -85,12 +88,20 @@ def plans() -> Iterator[str]:
         yield "| module | comes out | conditions | its fault is noticed by | test |"
         yield "|---|---|---|---|---|"
         for name, module in plan.modules.items():
-            fault = f"`{module.fault.notices}`"
-            yield f"| {name} | {verdict(module)} | {len(module.asserts)} | {fault} | `{TEST}[{name}]` |"
+            yield f"| {name} | {verdict(module)} | {shown(name, module)} |"
+
+
+def shown(name: str, module: Module) -> str:
+    """By what: how many conditions, the one that notices the fault, and the test."""
+    if module.elsewhere:
+        return "| |"
+    return f"{len(module.asserts)} | `{module.fault.notices}` | `{TEST}[{name}]`"
 
 
 def verdict(module: Module) -> str:
     """In words."""
+    if module.elsewhere:
+        return f"not applicable: {module.elsewhere}"
     return f"not supported and refused properly: {module.refuses}" if module.refuses else "passes"
 
 

@@ -28,7 +28,8 @@ from tests.stories.oidf.judge import Failed, Judge
 from tests.stories.oidf.listener import Heard, Listener
 from tests.stories.oidf.page import page
 from tests.stories.oidf.plans import PLANS
-from tests.stories.oidf.runs import assertions, dynamic
+from tests.stories.oidf.rows_fapi2 import ROWS as OF_FAPI2
+from tests.stories.oidf.runs import dynamic
 from tests.stories.oidf.wire import FORM, Got, Sent
 
 HERE = "https://rp.example/callback"
@@ -181,8 +182,9 @@ ROWS: tuple[Row, ...] = (
     (logout.is_of_the_same_session, {"sid": "1"}, {"sid": "2"}),
     (logout.has_somebody, {}),
     (dynamic.was_fetched, Deaf()),
-    (assertions.takes_no_assertions, {"token_endpoint_auth_methods_supported": ["private_key_jwt"]}, got(400)),
     (dynamic.answers_nothing_but_codes, {"response_types_supported": ["code", "id_token"]}, got(400), {}),
+    (server.takes_assertions, {"token_endpoint_auth_methods_supported": ["client_secret_jwt"]}),
+    *OF_FAPI2,
 )
 """A condition, and what it has to refuse."""
 

@@ -21,6 +21,7 @@ ACTS: dict[str, Callable[[Issuer, Operator, str, int], Awaitable[Sequence[Entry]
     "user": revoking.user,
     "client": revoking.client,
     "session": revoking.session,
+    "grant": revoking.grant,
     "token": revoking.token,
 }
 

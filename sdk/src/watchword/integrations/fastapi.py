@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocketState
 
-from watchword.errors import WatchwordError
+from watchword.errors import Misconfigured, WatchwordError
 from watchword.integrations.bearer import Bearing, Carriers, Offer, carried, refusal, scheme_of
 from watchword.policy import Principal
 from watchword.protected_resource import ProtectedResource
@@ -92,7 +92,10 @@ class Bearer(SecurityBase):  # FastAPI finds its security schemes by this class
         """The same for endpoints that need more of the person's sign-in: one of `acr`, at most `max_age` ago.
 
         Who comes with less gets a 401 that says so (RFC 9470 §3), and can come back with a token that satisfies it.
+        Raises Misconfigured.
         """
+        if isinstance(acr, str) or (not acr and max_age is None):
+            raise Misconfigured("acr is a tuple of strings; it, max_age or both are to be given")
         stricter = copy.copy(self)
         stricter.acr, stricter.max_age = acr, max_age
         return stricter

@@ -9,7 +9,6 @@ from typing import Final, Literal
 from watchword.errors import InvalidKey
 from watchword.jose.jwk import secret_key
 from watchword.jose.jws import VerifyingKey
-from watchword_server.flows import client_documents
 from watchword_server.flows.issuer import Issuer
 from watchword_server.ports import Head
 from watchword_server.protocol import client_assertion
@@ -34,7 +33,9 @@ async def authenticate(
 ) -> Client:
     """The client that asks. Raises InvalidClient, alike for every reason; Unavailable where nobody can tell now."""
     given = presented(authorization, form)
-    found = await client_documents.known(issuer, given.client_id, head, now)
+    found = await issuer.stores.clients.find(given.client_id, head)
+    if found is None:
+        found = issuer.documents.at_hand(given.client_id, now)  # by its metadata document, which nobody fetches here
     if given.assertion is None:
         client = authenticated(found, given, now)
         if client.kind == PUBLIC and endpoint in PROVEN:

@@ -50,10 +50,7 @@ def is_by_document(client: Client) -> bool:
 async def known(issuer: Issuer, client_id: str, head: Head | None, now: int) -> Client | None:
     """The client as it is registered, or by a document that was read before; nothing is fetched."""
     found = await issuer.stores.clients.find(client_id, head)
-    if found is not None:
-        return found
-    described = issuer.documents.at_hand(client_id, now)
-    return None if described is None else await _with_access(issuer, described)
+    return found if found is not None else issuer.documents.at_hand(client_id, now)
 
 
 async def current(issuer: Issuer, client_id: str, head: Head | None, caller: Caller, now: int) -> Client | None:
@@ -71,8 +68,10 @@ async def current(issuer: Issuer, client_id: str, head: Head | None, caller: Cal
     described = kept if kept is not None and is_fresh(kept, now) else issuer.documents.at_hand(client_id, now)
     if described is None:
         described = await _read(issuer, client_id, kept is None, caller, now)
-    found = await _with_access(issuer, described)
-    return found if kept is None else replace(found, created_at=kept.created_at)
+    access = client_document.open_to_all(await issuer.stores.apis.all())
+    found = replace(described, access=access, created_at=described.created_at if kept is None else kept.created_at)
+    issuer.documents.put(found)  # with what is open to all now, for who knows it by `known` next
+    return found
 
 
 async def must_be_readable(issuer: Issuer, client_id: str, caller: Caller, now: int) -> None:
@@ -90,11 +89,6 @@ async def kept_too(issuer: Issuer, client: Client) -> tuple[Change, ...]:
     if not is_by_document(client) or await issuer.stores.clients.find(client.client_id) == client:
         return ()
     return (KeepClient(client),)
-
-
-async def _with_access(issuer: Issuer, client: Client) -> Client:
-    """With what is open to all at this moment."""
-    return replace(client, access=client_document.open_to_all(await issuer.stores.apis.all()))
 
 
 async def _read(issuer: Issuer, client_id: str, is_new: bool, caller: Caller, now: int) -> Client:

@@ -144,7 +144,7 @@ class Unchecked(NamedTuple):
 async def made(issuer: Issuer, new: NewClient, now: int) -> Unchecked:
     """A new client, unchecked. Raises KeyStoreError where its secret has to be sealed and cannot be."""
     client_id = f"client_{issuer.identifier()}"
-    metadata, fresh = fapi2.settled(new.metadata), None
+    metadata, fresh = new.metadata, None
     if not client_secrets.needs_none(new.kind, metadata):
         fresh = await client_secrets.make(issuer, client_id, client_secrets.signs(metadata))
         metadata = replace(metadata, sealed_secret=fresh.sealed)

@@ -28,8 +28,15 @@ class Documents:
         found = self._read.pop(client_id, None)
         if found is None or not is_fresh(found, now):
             return None
-        self._read[client_id] = found  # as the last that was asked for
+        self.put(found)
         return found
+
+    def put(self, client: Client) -> None:
+        """Have it at hand, as the last that was asked for."""
+        self._read.pop(client.client_id, None)
+        self._read[client.client_id] = client
+        if len(self._read) > MOST:
+            del self._read[next(iter(self._read))]
 
     async def read(self, address: str, fetch: Callable[[], Coroutine[None, None, Client]]) -> Client:
         """Fetch it, once for everybody who waits. Raises Busy, and what `fetch` raises."""
@@ -47,9 +54,7 @@ class Documents:
         # Only what is in order is kept (§4.4); and asyncio complains of what nobody asked for.
         if flight.cancelled() or flight.exception() is not None:
             return
-        self._read[address] = flight.result()
-        if len(self._read) > MOST:
-            del self._read[next(iter(self._read))]
+        self.put(flight.result())
 
 
 def is_fresh(client: Client, now: int) -> bool:

@@ -28,8 +28,9 @@ async def hinted(issuer: Issuer, token: str, now: int) -> Hint | None:
     except InvalidToken:
         return None
     client_id, sub, sid = claims.get("aud"), claims.get("sub"), claims.get("sid")
-    # Other tokens of ours have another `typ`; `auth_time` is in every ID token, and in nothing else.
-    if claims.get("iss") != issuer.terms.issuer or "auth_time" not in claims:
+    # Other tokens of ours have another `typ`. Beside that, `auth_time` is in every ID token and in access tokens of
+    # people, and these name their client.
+    if claims.get("iss") != issuer.terms.issuer or "auth_time" not in claims or "client_id" in claims:
         return None
     if not isinstance(client_id, str) or not isinstance(sub, str) or not (sid is None or isinstance(sid, str)):
         return None

@@ -58,7 +58,8 @@ class Terms:
     dpop_nonce: Literal["offered", "required"] = "offered"
     """Whether proofs of possession may do without a nonce of ours (RFC 9449 §8)."""
     audit_retention: int = 400 * 24 * 3600
-    exchange: Bounds = Bounds()
+    exchange: Bounds = field(default_factory=Bounds)
+    """How many exchanges may follow one another, and how many may come of one grant."""
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):

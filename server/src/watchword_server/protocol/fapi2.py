@@ -30,10 +30,23 @@ def permits(client: Client, alg: str | None) -> bool:
     return not client.metadata.fapi2 or alg in ALGORITHMS
 
 
-def settled(metadata: ClientMetadata) -> ClientMetadata:
-    """With all that the setting turns on; what was said against it stays, and is refused by `profiled`."""
-    if not metadata.fapi2:
-        return metadata
+def profiled(client: Client) -> Client:
+    """The client as it may be registered: one with the setting keeps to the profile. Raises BadRegistration."""
+    if not client.metadata.fapi2:
+        return client
+    found = replace(
+        client,
+        metadata=_settled(client.metadata),
+        access_token_alg=client.access_token_alg or USUAL,
+        rotates=False,  # §5.3.2.1: its key protects a refresh token, and no lost answer loses it
+    )
+    for rule in _RULES:
+        rule(found, found.metadata)
+    return found
+
+
+def _settled(metadata: ClientMetadata) -> ClientMetadata:
+    """With all that the setting turns on. What was said against it stays, for the rules to refuse."""
     alg = metadata.id_token_signed_response_alg
     return replace(
         metadata,
@@ -43,21 +56,6 @@ def settled(metadata: ClientMetadata) -> ClientMetadata:
         # Nobody chooses RS256: it stands where nothing was chosen (OpenID Connect Registration 1.0 §2).
         id_token_signed_response_alg=USUAL if alg == ClientMetadata().id_token_signed_response_alg else alg,
     )
-
-
-def profiled(client: Client) -> Client:
-    """The client as it may be registered: one with the setting keeps to the profile. Raises BadRegistration."""
-    if not client.metadata.fapi2:
-        return client
-    found = replace(
-        client,
-        metadata=settled(client.metadata),
-        access_token_alg=client.access_token_alg or USUAL,
-        rotates=False,  # §5.3.2.1: its key protects a refresh token, and no lost answer loses it
-    )
-    for rule in _RULES:
-        rule(found, found.metadata)
-    return found
 
 
 def _keeps_a_key(client: Client, metadata: ClientMetadata) -> None:

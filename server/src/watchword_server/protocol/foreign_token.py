@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -134,7 +133,7 @@ def _current(members: Mapping[str, Any], now: int) -> int:
 
 def _date(members: Mapping[str, Any], name: str) -> float:
     found = members.get(name)
-    if not isinstance(found, int | float) or isinstance(found, bool) or not isfinite(found):
+    if not isinstance(found, int | float) or isinstance(found, bool) or not abs(found) < 2**53:  # no date, and no float
         raise UnacceptableToken(f"{name} is missing, or no time")
     return found
 

@@ -23,12 +23,20 @@ GRANT_TYPES: Final = (AUTHORIZATION_CODE, REFRESH_TOKEN)
 """What a client may use that nobody vouches for: it acts for people, and never for itself."""
 RESPONSE_TYPES: Final = ("code",)
 # fmt: off
-BEYOND_SAYING: Final = frozenset({
-    "pkce", "sector", "registered_itself", "management_hash", "sealed_secret", "retiring_secret",
-    "document_fresh_until", "assertion_audience", "fapi2", "signs_tokens", "acts_for", "impersonates",
-})
+SAID: Final = (
+    "application_type", "token_endpoint_auth_method", "token_endpoint_auth_signing_alg", "dpop_bound_access_tokens",
+    "post_logout_redirect_uris", "backchannel_logout_uri", "backchannel_logout_session_required", "subject_type",
+    "sector_identifier_uri", "id_token_signed_response_alg", "id_token_encrypted_response_alg",
+    "id_token_encrypted_response_enc", "userinfo_signed_response_alg", "userinfo_encrypted_response_alg",
+    "userinfo_encrypted_response_enc", "request_object_signing_alg", "request_uris", "require_signed_request_object",
+    "require_pushed_authorization_requests", "jwks", "jwks_uri", "default_max_age", "require_auth_time",
+    "default_acr_values", "initiate_login_uri", "client_uri", "logo_uri", "policy_uri", "tos_uri", "contacts",
+    "software_id", "software_version",
+)
 # fmt: on
-"""Fields of ClientMetadata that are not the client's to say."""
+"""Fields of ClientMetadata that are the client's to say: these and no others, so that one that is new is not."""
+BEYOND_SAYING: Final = frozenset(ClientMetadata.__struct_fields__) - frozenset(SAID)
+"""Those that are not."""
 OURS: Final = (
     "registration_access_token",
     "registration_client_uri",
@@ -38,7 +46,6 @@ OURS: Final = (
 """What must not come back in an update (RFC 7592 §2.2)."""
 AT_ITS_HOST: Final = ("client_uri", "logo_uri", "policy_uri")
 """What a client may have only at a host that people return to (OpenID Connect Registration 1.0 §9.1)."""
-_SAID: Final = tuple(name for name in ClientMetadata.__struct_fields__ if name not in BEYOND_SAYING)
 _MISLEADING: Final = re.compile(r"[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]")
 """What turns text around, or is not to be seen."""
 
@@ -77,7 +84,7 @@ def read(members: Mapping[str, object], host: str | None = None) -> Proposal:
     """
     given = {name: value for name, value in members.items() if value is not None}
     program = _typed(_Program, given, _Program.__struct_fields__)
-    metadata = _typed(ClientMetadata, given, _SAID)
+    metadata = _typed(ClientMetadata, given, SAID)
     method = metadata.token_endpoint_auth_method or SECRET_METHODS[0]
     if method not in METHODS:
         raise BadRegistration(f"token_endpoint_auth_method is not one of {', '.join(METHODS)}")
@@ -117,7 +124,7 @@ def access(scope: tuple[str, ...] | None, apis: Mapping[str, Api]) -> Mapping[st
 def described(client: Client) -> dict[str, Any]:
     """All that is registered (RFC 7591 §3.2.1), but what proves who the client is."""
     scopes = sorted(IDENTITY) + [scope for scopes in client.access.values() for scope in scopes]
-    own = {name: getattr(client.metadata, name) for name in _SAID}
+    own = {name: getattr(client.metadata, name) for name in SAID}
     return {
         "client_id": client.client_id,
         "client_id_issued_at": client.created_at,

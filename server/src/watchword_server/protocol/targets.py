@@ -59,9 +59,9 @@ def reach(client: Client, issuer: str, scope: str | None, resource: str | None) 
         if not own:
             raise InvalidScope("nothing that this client may ask for")
         return issuer, tuple(own)
-    if not own and not others:
-        raise InvalidScope("nothing that this client may ask for")  # else an empty consent would need no asking
     audience, _ = target(client, " ".join(others) or None, resource)
+    if not own and not others:
+        raise InvalidScope("nothing that this client may ask for")  # for nothing, nobody would be asked
     return audience, tuple(one for one in asked if one in own or one in others)
 
 

@@ -24,7 +24,7 @@ BACKLOG: Final = 2048
 """Connections that may wait to be accepted."""
 CIPHERS: Final = "ECDHE+AESGCM"
 """Of TLS 1.2: what RFC 9325 §4.2 recommends. Those of TLS 1.3 are all good, and not chosen by this. uvicorn's own list
-has suites without encryption, and without anybody who is authenticated.
+leaves nothing for TLS 1.2 but CBC with SHA-1.
 """
 FILES: Final = 65_536
 """Connections and files that a node may hold at once, where the system lets it: every verifier keeps one open."""

@@ -27,6 +27,7 @@ from watchword_server.web.pages.rendering import TEMPLATES, Pages
 from watchword_server.web.pages.views import (
     Asked,
     Choice,
+    DeviceCode,
     Ended,
     Failure,
     Form,
@@ -129,7 +130,8 @@ def test_a_page_speaks_one_language(locale: Locale) -> None:
 @pytest.mark.parametrize("problem", Problem)
 def test_every_problem_is_said_where_it_is(problem: Problem, locale: Locale) -> None:
     """At its field, named by it, or above the form."""
-    found = page(SignUp(form=FORM, problems=(problem,), wait=70), locale)
+    view = DeviceCode if problem.field == "user_code" else SignUp
+    found = page(view(form=FORM, problems=(problem,), wait=70), locale)
     if problem.field:
         (field,) = found.all("input", name=problem.field)
         assert field["aria-invalid"] == "true"
@@ -137,7 +139,7 @@ def test_every_problem_is_said_where_it_is(problem: Problem, locale: Locale) -> 
         assert "autofocus" in field
     else:
         assert len(found.all("div", role="alert")) == 1
-    quiet = page(SignUp(form=FORM), locale)
+    quiet = page(view(form=FORM), locale)
     assert len(found.text.split() + list(found.text)) > len(quiet.text.split() + list(quiet.text)) + 8
 
 
@@ -261,6 +263,14 @@ def test_of_an_agent_the_host_comes_first_and_its_name_is_its_own_word(uri: str,
     assert "It says who it is at pilot.example/oauth/client.json. Nobody at Fairlead has checked it." in words
     assert len(found.all("div", **{"class": "notice caution"})) == warnings
     assert not found.all("input", name="remember")
+
+
+def test_the_host_of_an_agent_is_whole_however_long_it_is() -> None:
+    """Its end says whose it is: cut off, it could pass for the host that it begins like."""
+    host = "bank.example." + "a." * 100 + "evil.example"
+    client = replace(AGENT, name=host, document=f"https://{host}/client.json")
+    found = page(replace(CONSENT, client=client, can_remember=False))
+    assert found.text.count(host) == 3, "title, first line, and where it says so"
 
 
 @pytest.mark.parametrize(

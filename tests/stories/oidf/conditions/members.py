@@ -46,6 +46,7 @@ TRUTHS: Final = frozenset(
         "frontchannel_logout_supported",
         "frontchannel_logout_session_supported",
         "tls_client_certificate_bound_access_tokens",
+        "client_id_metadata_document_supported",
     }
 )
 URLS: Final = frozenset(

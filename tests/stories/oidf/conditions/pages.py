@@ -31,6 +31,7 @@ def _error(condition_name: str, *words: str) -> Callable[[Judge, Page | Arrival]
 
 
 bad_redirect_uri = _error("ExpectRedirectUriErrorPage", "redirect", "address", "return")
+bad_request_uri = _error("ExpectInvalidRequestUriErrorPage", "request", "link", "expired", "return")
 no_redirect_uri = _error("ExpectRedirectUriMissingErrorPage", "redirect", "address", "return")
 
 

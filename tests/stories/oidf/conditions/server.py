@@ -36,6 +36,13 @@ def takes_post(metadata: Claims) -> None:
     holds(metadata, "token_endpoint_auth_methods_supported", "client_secret_post")
 
 
+@condition("EnsureServerConfigurationSupportsPrivateKeyJwt")
+def takes_assertions(metadata: Claims) -> None:
+    """RFC 7523, and by which algorithms."""
+    holds(metadata, "token_endpoint_auth_methods_supported", "private_key_jwt")
+    holds(metadata, "token_endpoint_auth_signing_alg_values_supported", "PS256", "ES256")
+
+
 @condition("ValidateJwksStructure")
 def is_a_key_set(jwks: JWKS) -> None:
     """RFC 7517 §5: an array of objects, each with its type and the members of the type."""

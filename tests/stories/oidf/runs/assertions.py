@@ -1,80 +1,55 @@
-"""The modules about clients that authenticate by an assertion (RFC 7523), which is refused."""
+"""The module about the keys of client assertions (RFC 7523), which change while a client has a refresh token."""
 
 from __future__ import annotations
 
-import time
+import json
+from dataclasses import replace
 from typing import Final
 
+from tests.servers.loopback import until
 from tests.stories.oidf import tokens
-from tests.stories.oidf.case import Case, Client
-from tests.stories.oidf.conditions import registration, token
-from tests.stories.oidf.judge import condition, must
-from tests.stories.oidf.tokens import Claims
-from tests.stories.oidf.wire import Got
+from tests.stories.oidf.case import KEY, Case, Client
+from tests.stories.oidf.conditions import token
+from tests.stories.oidf.runs import refresh
+from tests.stories.oidf.wire import NONE
 
-KEY: Final = "assertions"
-ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
-
-@condition("EnsureServerConfigurationSupportsPrivateKeyJwt")
-def takes_no_assertions(metadata: Claims, got: Got) -> None:
-    """Not advertised, and not registered."""
-    must(
-        "private_key_jwt" not in metadata.get("token_endpoint_auth_methods_supported", ()), "it says that it takes them"
-    )
-    must(got.status == 400 and got.document.get("error") == "invalid_client_metadata", f"it registers it: {got.text}")
+NEXT: Final = "authentication-next"
+DELAY: Final = 10
+"""Seconds after which the server looks again for a key that it does not know."""
+MOST: Final = 60
+"""Seconds that the suite waits for that."""
 
 
-def client_assertion(case: Case) -> None:
-    """A client cannot register to authenticate by an assertion, and one that tries is refused as a client."""
-    client = case.start()
-    keys = {"keys": [tokens.public(KEY)]}
-    wanted = case.wanted(token_endpoint_auth_method="private_key_jwt", jwks=keys)
-    takes_no_assertions(case.judge, case.metadata, case.apply(wanted))
-    asked = case.request(client)
-    answer = case.granted(case.authorize(asked), asked, client.redirect_uri)
-    case.judge.did("CreateTokenEndpointRequestForAuthorizationCodeGrant")
-    case.judge.did("UpdateClientAuthenticationAssertionClaimsWithISSAud", "CallTokenEndpointAndReturnFullResponse")
-    got = case.wire.post(str(case.metadata["token_endpoint"]), asserted(case, client, answer["code"]))
-    token.is_refused_as_a_client(case.judge, got)
-    token.is_about_the_client(case.judge, got)
-    token.refused(case.judge, got)
-
-
-def asserted(case: Case, client: Client, code: str) -> dict[str, str]:
-    """A token request with an assertion (RFC 7523 §2.2)."""
-    now = int(time.time())
-    claims = {
-        "iss": client.client_id,
-        "sub": client.client_id,
-        "aud": case.issuer,
-        "jti": case.name,
-        "iat": now,
-        "exp": now + 60,
-    }
-    return {
-        "grant_type": "authorization_code",
-        "code": code,
-        "redirect_uri": client.redirect_uri,
-        "client_id": client.client_id,
-        "client_assertion_type": ASSERTION,
-        "client_assertion": tokens.signed(claims, KEY),
-    }
+def publish(case: Case, *names: str) -> str:
+    """Where the relying party's keys lie."""
+    keys = json.dumps({"keys": [tokens.public(name) for name in names]}).encode()
+    return case.listener.publish(f"/{case.name}/jwks.json", "application/json", keys)
 
 
 def key_rotation(case: Case) -> None:
-    """The keys that would be rotated are those of client assertions: a client that would authenticate by them at every
-    refresh is not registered.
-    """
+    """A refresh token that was got by one key is good by the next."""
     case.discover()
-    uri = f"{case.listener.origin}/{case.name}/jwks.json"
-    wanted = case.wanted(
-        token_endpoint_auth_method="private_key_jwt",
-        jwks_uri=uri,
-        grant_types=["authorization_code", "refresh_token"],
-    )
-    got = case.apply(wanted)
-    registration.is_json(case.judge, got)
-    registration.is_refused(case.judge, got)
-    registration.is_about_metadata(case.judge, got)
-    takes_no_assertions(case.judge, case.metadata, got)
+    token.says_that_it_refreshes(case.judge, case.metadata)
+    case.judge.did("CreateJwksUri", "GenerateRS256ClientJWKsWithKeyID", "AddJwksUriToDynamicRegistrationRequest")
+    uri = publish(case, KEY)
+    client = case.register(jwks_uri=uri, grant_types=["authorization_code", "refresh_token"])
+    case.judge.did("AddRefreshTokenGrantTypeToDynamicRegistrationRequest", "WaitForOneSecond")
+    known(case, client)
+    signed = refresh.offline(case, client)
+    publish(case, NEXT)
+    client = replace(client, key=NEXT)
+    case.judge.did("WaitForJWKSRefreshDelay")
+    if case.wire.fault is NONE:
+        known(case, client)
+    refresh.refreshed(case, client, signed, str(signed.tokens.document["refresh_token"]))
+
+
+def known(case: Case, client: Client) -> None:
+    """Wait until the server has read the client's key: on a slow machine it says no until it has, as on any other."""
+    until(lambda: is_known(case, client), MOST, 1)
+
+
+def is_known(case: Case, client: Client) -> bool:
+    """Whether the server takes the client's assertions; where nothing comes of it."""
+    url = str(case.metadata["revocation_endpoint"])
+    return case.wire.post(url, {"token": "nothing", **case.asserted(client)}).status == 200

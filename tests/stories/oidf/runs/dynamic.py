@@ -10,6 +10,7 @@ from typing import Any, Final
 from tests.servers.loopback import until
 from tests.stories.oidf import tokens
 from tests.stories.oidf.browser import Browser, origin
+from tests.stories.oidf.case import KEY as AUTHENTICATION
 from tests.stories.oidf.case import Case, Client
 from tests.stories.oidf.conditions import answers, discovery, id_token, pages, registration, userinfo
 from tests.stories.oidf.conditions import keys as rotation
@@ -194,7 +195,7 @@ def was_fetched(case: Case) -> None:
 def jwks_uri(case: Case) -> None:
     """The relying party's keys lie at a URL; that they are used is shown by a request that one of them signed."""
     case.judge.did("CreateJwksUri", "GenerateRS256ClientJWKsWithKeyID", "SignRequestObject")
-    keys = json.dumps({"keys": [tokens.public(KEY)]}).encode()
+    keys = json.dumps({"keys": [tokens.public(KEY), tokens.public(AUTHENTICATION)]}).encode()
     uri = case.listener.publish(f"/{case.name}/jwks.json", "application/json", keys)
     client = case.start(jwks_uri=uri, request_object_signing_alg="RS256")
     asked = case.request(client)

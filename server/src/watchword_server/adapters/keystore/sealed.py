@@ -80,7 +80,8 @@ class SealedKeys:
         master = self._named(sealed, f"the secret of {owner}")
         secret = _decrypted(master.cipher(), sealed[HEAD:], _bound(sealed[:HEAD], (SECRET, owner)))
         if secret is None:
-            raise KeyStoreError(f"what is stored as the secret of {owner} was altered: restore a backup")
+            mend = f"make another with `watchword client secret {owner}`"
+            raise KeyStoreError(f"what is stored as the secret of {owner} was altered: {mend}, or restore a backup")
         return secret
 
     def reseal_secret(self, sealed: bytes, owner: str) -> bytes | None:

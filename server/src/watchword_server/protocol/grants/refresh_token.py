@@ -45,11 +45,12 @@ def redeem(found: Found, client: Client, now: int, jkt: str | None = None) -> St
         raise InvalidGrant("unknown refresh token")
     if grant.client_id != client.client_id:
         raise InvalidGrant("refresh token belongs to another client")
+    _must_live(found, grant, now)
+    if token.spent_at is not None:  # before its key: who stole it may have bound what followed to a key of their own
+        _must_be_a_retry(token, found.successor, now)
     if grant.jkt is not None and grant.jkt != jkt:  # RFC 9449 §5: who stole it has not got the key
         raise InvalidGrant("refresh token is bound to another key")
-    _must_live(found, grant, now)
     if token.spent_at is not None:
-        _must_be_a_retry(token, found.successor, now)
         return Step.REPEAT
     if now >= token.expires_at:
         raise InvalidGrant("refresh token has expired")

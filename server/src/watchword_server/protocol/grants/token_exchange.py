@@ -20,7 +20,7 @@ from watchword_server.protocol.errors import (
     UnacceptableToken,
     UnauthorizedClient,
 )
-from watchword_server.protocol.targets import target
+from watchword_server.protocol.targets import IDENTITY, is_for, target
 from watchword_server.protocol.values import CONFIDENTIAL, Client, Grant
 
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -154,9 +154,9 @@ def actors(act: Mapping[str, object] | None) -> Iterator[Mapping[str, object]]:
 
 def _audience(resource: str | None, audience: str | None) -> str | None:
     """Both name an API here; one for each token (RFC 8707 §2)."""
-    if resource is not None and audience is not None and resource != audience:
+    if audience is not None and not is_for(resource, audience):
         raise InvalidTarget("a token is for one API: `resource` and `audience` differ")
-    return resource if resource is not None else audience
+    return audience if audience is not None else resource
 
 
 def _must_act_for(client: Client, of: str) -> None:
@@ -172,11 +172,14 @@ def _must_be_named(client: Client, may_act: Mapping[str, object]) -> None:
 
 
 def _narrowed(client: Client, subject: Subject, ask: Wanted) -> tuple[str, tuple[str, ...]]:
-    """The API, and the scopes: of those that the client may have there, no more than the subject token has."""
+    """The API, and the scopes: of those that the client may have there, no more than the subject token has.
+
+    Who a person is, is told to whom they have allowed that, and to nobody who acts for them.
+    """
     held = subject.grant.audience
     resource = ask.audience if ask.audience is not None else held if held in client.access else None
     audience, allowed = target(client, ask.scope, resource)
-    scope = tuple(one for one in allowed if one in subject.scope)
+    scope = tuple(one for one in allowed if one in subject.scope and one not in IDENTITY)
     if ask.scope is not None and scope != allowed:
         raise InvalidScope("more than the subject token has")
     if not scope and client.access[audience]:
