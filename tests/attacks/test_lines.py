@@ -93,6 +93,7 @@ SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/attacks/test_lines.py::test_nothing_reads_the_hash_of_a_token",
     ),
     "DPoP- or mTLS-bound token sent as Bearer": (
+        "tests/attacks/test_served.py::test_a_stolen_bound_token_opens_nothing",
         "tests/sdk/integrations/test_dpop_over_http.py::test_a_bound_token_sent_as_bearer_is_refused",
         "tests/sdk/test_bound_tokens.py::test_a_bound_token_without_a_proof_is_refused_however_often_it_was_good",
         "tests/sdk/test_bound_tokens.py::test_what_binds_in_another_way_is_refused_with_and_without_a_proof",

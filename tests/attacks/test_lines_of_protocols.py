@@ -25,6 +25,7 @@ DEVICE: Final = "tests/server/web/test_device.py"
 DEVICE_FLOW: Final = "tests/server/flows/test_device.py"
 ONE_DEVICE: Final = "tests/stories/test_one_device_code.py"
 LOGOUT: Final = "tests/server/web/test_logout.py"
+PAGES: Final = "tests/server/web/pages/test_rendering.py"
 REFRESH: Final = "tests/server/flows/test_refresh.py"
 REQUESTS: Final = "tests/server/flows/test_requests.py"
 ONE_LINE: Final = "tests/stories/test_one_line_of_descent.py"
@@ -134,8 +135,8 @@ SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
         f"{DOCUMENTS}::test_of_a_web_app_too",
         f"{DOCUMENTS}::test_from_a_document_to_tokens_with_a_person_who_sees_whose_it_is",
         "tests/server/protocol/test_client_document.py::test_pictures_and_links_of_other_hosts_are_left_out",
-        "tests/server/web/pages/test_rendering.py"
-        "::test_of_an_agent_the_host_comes_first_and_its_name_is_its_own_word",
+        f"{PAGES}::test_of_an_agent_the_host_comes_first_and_its_name_is_its_own_word",
+        f"{PAGES}::test_the_host_of_an_agent_is_whole_however_long_it_is",
         "tests/server/protocol/test_self_registration.py::test_what_would_pass_for_somebody_else_is_left_out",
         "tests/server/flows/test_registration.py::test_a_client_that_registers_itself_is_nobodys_but_its_own",
     ),

@@ -15,6 +15,8 @@ from fastapi import FastAPI, Security
 from tests.sdk.honest_issuer import eventually
 from tests.server.web.served import AUDIENCE, Served, bearer
 from watchword import Principal, Verifier
+from watchword.client import BoundToken, ClientCredentials
+from watchword.dpop import ProofKey
 from watchword.errors import InvalidFeed, WrongType
 from watchword.integrations.fastapi import Bearer
 from watchword.jose import jws
@@ -30,7 +32,7 @@ ASSERTION = {"client_assertion": "T", "client_assertion_type": BEARER_ASSERTION}
 def api(server: Served) -> Iterator[httpx2.Client]:
     """An API in FastAPI behind a real uvicorn, whose verifier follows that issuer."""
     app, verifier = FastAPI(), Verifier(issuer=server.issuer, audience=AUDIENCE, credentials=server.known.api)
-    auth = Bearer(verifier)
+    auth = Bearer(verifier, trust_host=True)
 
     @app.get("/orders")
     async def orders(principal: Principal = Security(auth)) -> str:
@@ -182,8 +184,27 @@ def test_an_access_token_is_no_hint(path: str, status: int, server: Served, toke
     assert active(server, token)
 
 
+def test_a_stolen_bound_token_opens_nothing(server: Served, api: httpx2.Client) -> None:
+    """Got and used by our client with its key; with another key, without one, or played back, it is refused."""
+    key, (client_id, secret) = ProofKey.generate(), server.known.machine
+    auth = ClientCredentials(issuer=server.issuer, client_id=client_id, client_secret=secret, dpop=key)
+    sent = api.get("/orders", auth=auth)
+    assert sent.status_code == 200
+    stolen = sent.request.headers["authorization"].removeprefix("DPoP ")
+    assert active(server, stolen)
+    for refused in (
+        api.get("/orders", headers=bearer(stolen)),
+        api.get("/orders", headers={"authorization": f"DPoP {stolen}"}),
+        api.get("/orders", headers=sent.request.headers),
+        api.get("/orders", auth=BoundToken(stolen, ProofKey.generate())),
+    ):
+        assert refused.status_code == 401
+        assert refused.json()["error"] in ("invalid_token", "invalid_dpop_proof")
+    assert api.get("/orders", auth=auth).status_code == 200
+
+
 def test_a_dpop_proof_is_no_access_token_and_the_other_way_round(api: httpx2.Client, token: str) -> None:
-    """No scheme but Bearer carries a token, and a proof beside it changes nothing."""
+    """A plain token is not taken as a bound one, and a proof alone is none."""
     assert api.get("/orders", headers={"authorization": f"DPoP {token}"}).status_code == 401
     assert api.get("/orders", headers={"dpop": token}).status_code == 401
 

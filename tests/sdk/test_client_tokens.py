@@ -450,17 +450,18 @@ def test_a_token_is_not_cached_for_longer_than_its_document(issuer: Issuer, veri
     """What the issuer no longer says is not so, though nothing was revoked."""
     issuer.documents[CLIENT]["fresh_for"] = 5
     text = token()
-    verifier.verify_sync(text)
+    for _ in range(3):  # from the second time on, only time is asked
+        verifier.verify_sync(text)
     del issuer.documents[CLIENT]
     clock.forward(5)
     assert is_refused(verifier, text)
 
 
-@pytest.mark.parametrize("name", ["../../token", "https://app.example/client.json", "a/b", "a b", "ä", "x" * 129])
-def test_a_name_that_no_client_can_have_is_not_asked_for(issuer: Issuer, verifier: Verifier, name: str) -> None:
+def test_a_name_that_no_client_can_have_is_not_asked_for(issuer: Issuer, verifier: Verifier) -> None:
     """What a token says never becomes any other address."""
-    with pytest.raises(UnknownKey):
-        verifier.verify_sync(token(iss=name, sub=name))
+    for name in ("../../token", "https://app.example/client.json", "a/b", "a b", "ä", "x" * 129):
+        with pytest.raises(UnknownKey):
+            verifier.verify_sync(token(iss=name, sub=name))
     assert not [path for path in issuer.counts if path.startswith("/clients") or path == "documents"]
 
 

@@ -285,6 +285,7 @@ SAME = [
     ("http://[::1]:80/", "http://[::1]"),
     ("https://a.example/%7Euser/a%2fb", "https://a.example/~user/a%2Fb"),
     ("https://a.example/%6frders", "https://a.example/orders"),
+    ("https://a.example/%4F%2D%30%5f", "https://a.example/O-0_"),
     ("https://a.example/a/b", "https://a.example/./a/x/../b"),
     ("https://a.example/b", "https://a.example/../../b"),
     ("https://a.example/b", "https://a.example/a/../b"),
@@ -331,6 +332,7 @@ def test_addresses_that_differ_stay_different(one: str, other: str) -> None:
     ("HTTPS://Orders.Example.com:443", "https://orders.example.com/"),
     ("http://A.example:8080/%7eb/../c%2fd?e#f", "http://a.example:8080/c%2Fd"),
     ("http://[::FFFF:7F00:1]:80/", "http://[::ffff:7f00:1]/"),
+    ("https://a.example/a/./b/%61/", "https://a.example/a/b/a/"),
 ])  # fmt: skip
 def test_an_address_has_one_spelling(url: str, normal: str) -> None:
     """What proofs are made with."""
@@ -406,6 +408,11 @@ def test_a_nonce_of_ours_is_accepted_while_it_is_young(age: int) -> None:
     assert judged(proof(body=proof_claims(nonce=nonce)), nonces=Nonces(b"n" * 32)).nonce == nonce
 
 
+def test_a_nonce_is_the_same_in_every_process_and_version() -> None:
+    """Those that share a secret must know each other's, while they are replaced one by one."""
+    assert NONCES.make(NOW) == NONCES.make(NOW + 0.9) == "AGtJ0gDbyyivL7QMclxDSaePPmDE"
+
+
 def test_only_a_proof_that_is_good_otherwise_is_told_to_bring_a_nonce() -> None:
     """Nobody gets a nonce who has not proven a key."""
     with pytest.raises(InvalidProof):
@@ -427,7 +434,17 @@ def test_a_key_makes_proofs_that_are_good(alg: str) -> None:
     header = json.loads(unb64url(text.partition(".")[0]))
     assert header.keys() == {"typ", "alg", "jwk"}
     assert header["jwk"].keys() <= {"kty", "crv", "x", "y", "n", "e"}
-    assert judged(key.prove("GET", URL, now=NOW, jti="j"), access_token=None).jkt == key.jkt
+    assert json.loads(unb64url(text.split(".")[1])) == {
+        "jti": "j",
+        "htm": "POST",
+        "htu": URL,
+        "iat": NOW,
+        "ath": ath(TOKEN),
+    }
+    plain = key.prove("GET", URL, now=NOW, jti="j")
+    assert judged(plain, access_token=None).jkt == key.jkt
+    assert "ath" not in json.loads(unb64url(plain.split(".")[1]))
+    assert key.generate(alg).jkt != key.jkt
 
 
 def test_a_key_keeps_the_nonce_of_each_server() -> None:

@@ -220,11 +220,11 @@ async def test_a_flood_of_garbage_asks_the_issuer_little_and_leaves_known_keys_a
     assert await trade(new_key()) == "refused"
 
 
-@pytest.mark.parametrize("key", ["ww_", "ww_short", f"ww_{'a' * 8}_{'b' * 42}", f"ww_{'a' * 8}_{'b' * 43}\n", "ww_é"])
-def test_what_cannot_be_a_key_is_not_asked_for(issuer: Issuer, verifier: Verifier, key: str) -> None:
+def test_what_cannot_be_a_key_is_not_asked_for(issuer: Issuer, verifier: Verifier) -> None:
     """Its form is looked at first."""
-    with pytest.raises(Malformed):
-        verifier.verify_sync(key)
+    for key in ("ww_", "ww_short", f"ww_{'a' * 8}_{'b' * 42}", f"ww_{'a' * 8}_{'b' * 43}\n", "ww_é"):
+        with pytest.raises(Malformed):
+            verifier.verify_sync(key)
     assert issuer.counts["traded"] == 0
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from tests.stories.processes import Site, deployment
 
-
 HERE = Path(__file__).parent
 OTHERWISE = ("interop", "browser", "fault", "soak")
 

@@ -252,8 +252,6 @@ class Nonces:
 
     def accepts(self, nonce: str, now: float) -> bool:
         """Whether it is one of ours, and not older than `life`."""
-        if len(nonce) != 28 or not nonce.isascii():
-            return False
         try:
             made = unb64url(nonce)[:5]
         except Malformed:
@@ -269,13 +267,12 @@ class Nonces:
 class ProofKey:
     """A client's key, and the nonces that servers have given it: makes proofs. For any number of threads."""
 
-    __slots__ = ("_key", "_nonces", "_seal", "jkt")
+    __slots__ = ("_nonces", "_seal", "jkt")
 
     def __init__(self, key: SigningKey) -> None:
         jwk = key.public_jwk()
         self.jkt = key.kid
         """The thumbprint of the key (RFC 7638), as tokens name it in `cnf`."""
-        self._key = key
         self._nonces: dict[str, str] = {}
         self._seal = jws.signer(key, Kind.DPOP_PROOF, jwk={name: jwk[name] for name in jwk if name not in _NO_MATERIAL})
 

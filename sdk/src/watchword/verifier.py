@@ -156,7 +156,7 @@ class Verifier:
         return principal
 
     def still(self, principal: Principal) -> None:
-        """Ask again about who was let in before, as for a stream that goes on. Raises Revoked, as far as is known now."""
+        """Ask again about who was let in before, as for a stream that goes on. Raises Revoked, by what is known now."""
         self._must_live(principal)
 
     @property

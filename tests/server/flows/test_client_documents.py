@@ -12,8 +12,10 @@ import pytest
 from msgspec.structs import replace as changed_in
 
 from tests.server.flows.house import AUDIENCE, BY, CALLER, NOW, OTHER_AUDIENCE, SCOPES, House
+from watchword.jose.jwk import SigningKey
 from watchword_server.changes import KeepClient
-from watchword_server.flows import authorize, client_documents, clients, registration
+from watchword_server.flows import authorize, client_documents, clients, registered_keys, registration
+from watchword_server.flows.administration import Refused
 from watchword_server.flows.at_browser import Visitor
 from watchword_server.flows.authorize import Needed
 from watchword_server.flows.client_documents import NoDocument, current, kept_too, known, must_be_readable
@@ -267,6 +269,26 @@ async def test_an_operator_can_stop_one_of_them(house: House) -> None:
     kept = await issuer.stores.clients.find(ADDRESS)
     assert kept is not None
     assert (kept.name, kept.disabled_at) == ("New name", NOW)
+
+
+async def test_an_operator_changes_nothing_that_the_next_reading_would_undo(house: House) -> None:
+    """Least of all a right, or a key that was taken away: the document says what it is, and an operator may stop it."""
+    jwk = SigningKey.generate("ES256").public_jwk()
+    said = {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [jwk]}}
+    issuer = reaching(house, Web(said))
+    await keep(issuer, await come(issuer))
+    found = await clients.find(issuer, ADDRESS)
+    for wanted in (
+        changed_in(found, grant_types=found.grant_types | {"client_credentials"}),
+        changed_in(found, metadata=changed_in(found.metadata, signs_tokens=True, document_fresh_until=None)),
+    ):
+        with pytest.raises(Refused, match="document"):
+            await clients.change(issuer, BY, wanted, NOW)
+    with pytest.raises(Refused, match="document"):
+        await registered_keys.remove(issuer, BY, ADDRESS, jwk["kid"], NOW)
+    with pytest.raises(Refused, match="document"):
+        await registered_keys.add(issuer, BY, ADDRESS, SigningKey.generate("ES256").public_jwk(), NOW)
+    assert await clients.find(issuer, ADDRESS) == found
 
 
 async def test_an_operator_can_stop_them_all(house: House) -> None:

@@ -299,6 +299,23 @@ async def test_who_may_no_longer_sign_is_revoked_at_once(house: House) -> None:
     assert kinds == [("key", f"{client_id}/{ONE.kid}"), ("client", client_id)]
 
 
+async def test_another_key_of_the_same_name_or_another_place_of_keys_revokes_what_the_old_ones_signed(
+    house: House,
+) -> None:
+    """The name of a key cannot be revoked that goes on, and names that lie elsewhere are not known: all goes."""
+    client_id = await let_it_sign(house)
+    other = {**SigningKey.generate("ES256").public_jwk(), "kid": ONE.kid}
+    await let_it_sign(house, jwks={"keys": [other, TWO.public_jwk()]})
+    assert house.rows("SELECT kind, id FROM revocations") == [("client", client_id)]
+    await let_it_sign(house, jwks={"keys": [other, TWO.public_jwk(), ONE.public_jwk() | {"kid": "more"}]})
+    assert len(house.rows("SELECT kind FROM revocations")) == 1
+    await let_it_sign(house, jwks=None, jwks_uri="https://app.example/jwks")
+    before = len(house.rows("SELECT kind FROM revocations WHERE kind = 'client'"))
+    await let_it_sign(house, jwks=None, jwks_uri="https://app.example/others")
+    await let_it_sign(house, jwks_uri=None)
+    assert len(house.rows("SELECT kind FROM revocations WHERE kind = 'client'")) == before + 2
+
+
 @pytest.mark.parametrize(
     "jwks",
     [

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.server.flows.house import ALICE, AUDIENCE, BOB, BY, NOW, OTHER_AUDIENCE, PASSWORDS, House, Program, claims
-from watchword_server.flows import at_browser, authorize, clients, device, revoking, users
+from watchword_server.flows import at_browser, authorize, clients, device, device_tokens, revoking, users
 from watchword_server.flows.at_browser import Visitor
 from watchword_server.flows.authorize import Gone
 from watchword_server.flows.device import Begun, Case, Unknown
@@ -123,6 +123,17 @@ async def test_a_device_code_is_used_once_and_its_tokens_live_on(sofa: Sofa) -> 
     assert await sofa.house.killed(tokens.access_token) is None
 
 
+async def test_tokens_of_a_device_are_bound_to_the_key_that_it_has_proven(sofa: Sofa) -> None:
+    """And so are the next ones: a public client has nothing else to show (RFC 9449 §5)."""
+    begun, issuer = await sofa.asks(), sofa.house.issuer
+    await sofa.allows(begun)
+    client, form = await clients.find(issuer, sofa.tv.client_id), {"device_code": begun.device_code}
+    tokens = await device_tokens.fetch(issuer, await issuer.stores.log.head(), client, form, "thumbprint", DEVICE, NOW)
+    assert (claims(tokens.access_token)["cnf"], tokens.token_type) == ({"jkt": "thumbprint"}, "DPoP")
+    with pytest.raises(InvalidGrant):
+        await sofa.house.refresh(tokens.refresh_token, sofa.tv)
+
+
 async def test_of_many_who_poll_at_once_one_gets_tokens(sofa: Sofa) -> None:
     """At two processes of one database."""
     begun = await sofa.asks()
@@ -156,8 +167,9 @@ async def test_a_code_expires_for_both(sofa: Sofa) -> None:
     visitor = await sofa.signed_in(now=late)
     with pytest.raises(Unknown):
         await sofa.types(begun, visitor, late)
+    await sofa.house.issuer.stores.journal.purge(late + 60, 0)
     with pytest.raises(ExpiredToken):
-        await sofa.polls(begun, late)
+        await sofa.polls(begun, late + 60)
     asked = await sofa.asks(now=late)
     waits = await sofa.types(asked, visitor, late + LIFETIME - 1)
     with pytest.raises(Gone):

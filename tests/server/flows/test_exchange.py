@@ -272,6 +272,13 @@ CUTS: dict[str, tuple[Cut, list[str | None], int]] = {
     "leaf": (
         lambda house, tree: revoking.grant(house.issuer, BY, gid(tree.grandchild), NOW),
         [None, None, "grant", None], 1),
+    "the root's token": (
+        lambda house, tree: revoking.token(house.issuer, BY, tree.root, NOW),
+        ["token", "token", "token", None], 1),
+    "by the app itself": (
+        lambda house, tree: taking_back.take_back(
+            house.issuer, tree.web.authorization, {"token": tree.root}, Caller(), NOW),
+        ["token", "token", "token", None], 1),
     "its token": (
         lambda house, tree: revoking.token(house.issuer, BY, tree.child, NOW),
         [None, "token", "token", None], 1),

@@ -166,6 +166,9 @@ def test_a_public_client_cannot_do_without_pkce() -> None:
 @pytest.mark.parametrize(
     ("jwks", "reason"),
     [
+        *(({"keys": [SIGNING, {**SIGNING, "kid": kid}]}, "kid") for kid in (5, None, "", "x" * 257)),
+        # By its name a key is taken back, in a log that has room for what can be printed.
+        *(({"keys": [{**SIGNING, "kid": kid}]}, "kid") for kid in ("a\nb", "\0", "a\u202eb")),
         ({}, "JWK set"),
         ({"keys": {}}, "JWK set"),
         ({"keys": ["x"]}, "JWK set"),

@@ -323,6 +323,16 @@ def test_a_code_cannot_be_sent_from_another_site(room: Room) -> None:
     found = at_page(person.browser.post(f"{room.site.served.issuer}/device", {"user_code": begun["user_code"]}))
     assert found.got.status in (400, 403)
     assert found.path == "/device"
+    person = room.site.person()
+    person.authorize(room.asks()["verification_uri_complete"])
+    shown = at_page(person.browser.visit(begun["verification_uri_complete"]))
+    form, theirs = shown.form("user_code"), at_page(room.site.browser().visit(shown.url)).form("user_code")
+    assert form is not None
+    assert theirs is not None
+    for token in ("", "x", theirs.value("csrf")):
+        found = at_page(person.browser.submit(shown, form, over(form, {"csrf": token})))
+        assert (found.got.status, found.path) == (400, "/device")
+    assert at_page(person.browser.submit(shown, form, form.untouched())).path == "/device/confirm"
 
 
 def test_an_answer_counts_once(room: Room) -> None:

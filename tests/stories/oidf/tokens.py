@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cache
+from threading import Lock
 from typing import Any, Final
 
 from joserfc import jws
@@ -17,6 +18,7 @@ Claims = dict[str, Any]
 JWKS = Mapping[str, Any]
 
 FAMILIES: Final = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+ONE_AT_A_TIME: Final = Lock()
 ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 
 
@@ -61,9 +63,14 @@ def left_half(text: str, alg: str) -> str:
     return base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
 
 
-@cache
 def key(kid: str) -> RSAKey:
     """An RSA key that the server has never seen; one a process for each name, for making one takes a while."""
+    with ONE_AT_A_TIME:  # two modules that begin at once have to get the same
+        return _made(kid)
+
+
+@cache
+def _made(kid: str) -> RSAKey:
     return RSAKey.generate_key(2048, {"kid": kid, "alg": "RS256", "use": "sig"})
 
 

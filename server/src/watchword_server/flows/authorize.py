@@ -13,12 +13,11 @@ from typing import Final
 import msgspec
 
 from watchword_server.changes import Add, Advance, Change, Finish, Remember, Unrevoked
-from watchword_server.flows import at_browser, client_documents
+from watchword_server.flows import at_browser, client_documents, requests
 from watchword_server.flows.at_browser import Account, Visitor, kept, spelled
 from watchword_server.flows.granting import given_in
 from watchword_server.flows.hints import hinted
 from watchword_server.flows.issuer import Issuer, audit
-from watchword_server.flows import requests
 from watchword_server.flows.requests import resolved
 from watchword_server.flows.subjects import subject_for
 from watchword_server.ports import Conflict, Head

@@ -149,6 +149,13 @@ def deaths_by_removal(before: Client, after: Client, now: int) -> tuple[Change, 
     return tuple(death(before.client_id, kid, now) for kid in gone)
 
 
+def have_other_keys(before: Client, after: Client) -> bool:
+    """Whether a key has another's name now, or the keys lay where they lie no more."""
+    was = {name_of(one): thumbprint(one) for one in registered(before.metadata)}
+    swapped = any(was.get(name_of(one), thumbprint(one)) != thumbprint(one) for one in registered(after.metadata))
+    return swapped or before.metadata.jwks_uri not in (None, after.metadata.jwks_uri)
+
+
 def registered(metadata: ClientMetadata) -> Sequence[Jwk]:
     """The keys that a client has registered by value."""
     keys = (metadata.jwks or {}).get("keys")

@@ -201,6 +201,7 @@ async def change(issuer: Issuer, by: Operator, client: Client, now: int) -> Clie
     So do its tokens, unless it knows people by other names from now on.
     """
     before = await find(issuer, client.client_id)
+    must_not_be_by_document(before)
     try:
         client = await checked(issuer, client)
     except BadRegistration as error:
@@ -211,6 +212,14 @@ async def change(issuer: Issuer, by: Operator, client: Client, now: int) -> Clie
     gone = *deaths_by_removal(before, client, now), *await deaths_by_ban(issuer, before, client, now)
     await issuer.stores.journal.save(ReplaceClient(client), *renamed, *gone, *keys_too, row)
     return client
+
+
+def must_not_be_by_document(client: Client) -> None:
+    """What is changed here of such a client, the next reading of its document would undo. Raises Refused."""
+    if client.metadata.document_fresh_until is not None:
+        raise Refused(
+            f"{client.client_id} is what its metadata document says: it is changed there, and here it can be disabled"
+        )
 
 
 async def new_secret(

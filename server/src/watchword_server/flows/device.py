@@ -148,7 +148,9 @@ async def find(issuer: Issuer, code: str, visitor: Visitor, browser: bytes, now:
 
 
 async def consider(issuer: Issuer, on: Interaction, visitor: Visitor, now: int) -> Case:
-    """The device that waits, as it is now: its client may have been changed or disabled since. Raises Gone."""
+    """The device that waits, as it is now: its client may have been changed or disabled since. Raises Gone, also where
+    it is no device that waits.
+    """
     request = await issuer.stores.devices.named(device.kept(on.parameters.get(USER_CODE, "")))
     client = await issuer.stores.clients.find(on.client_id)
     if request is None or not _waits(request, now) or client is None or client.disabled_at is not None:

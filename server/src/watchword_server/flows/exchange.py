@@ -63,7 +63,7 @@ async def _once(
     subject, bounds = found.subject, issuer.terms.exchange
     grant = token_exchange.decide(client, subject, ask, bounds, issuer.identifier(), now)
     token_exchange.must_have_room(await issuer.stores.grants.children(subject.grant.gid), bounds)
-    came = Came(subject.name, token_exchange.came_by(client, subject))
+    came = Came(subject.name, token_exchange.descends(grant, subject), token_exchange.came_by(client, subject))
     minted = await minting.for_grant(issuer, head, client, grant, grant.scope, found.roles, now, None, jkt, came)
     guard = Unrevoked(head.rev, sub=grant.sub, client_id=subject.grant.client_id, sid=grant.sid or "")
     of = f"client:{subject.grant.client_id}"
@@ -98,6 +98,8 @@ async def _of_ours(issuer: Issuer, text: str, jkt: str | None, now: int) -> Foun
         act=claims.get("act"),
         may_act=claims.get("may_act"),
         via=principal.via,
+        token_id=principal.token_id,
+        lineage=principal.lineage,
     )
     return Found(subject, await _roles(issuer, grant.sub, principal), new)
 

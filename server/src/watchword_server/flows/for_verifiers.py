@@ -8,6 +8,7 @@ import msgspec
 
 from watchword.client_tokens import CLIENT_ID, LONGEST_FRESH
 from watchword_server.changes import Revoke
+from watchword_server.flows.client_keys import have_other_keys
 from watchword_server.flows.issuer import Issuer, revoke
 from watchword_server.protocol.errors import TemporarilyUnavailable
 from watchword_server.protocol.values import Api, Client
@@ -54,8 +55,12 @@ async def sheet(issuer: Issuer, api: Api, client_id: str, now: int) -> ClientShe
 
 
 async def deaths_by_ban(issuer: Issuer, before: Client, after: Client, now: int) -> Sequence[Revoke]:
-    """What has to die when a client may sign tokens no longer. To be saved with the change."""
-    if not before.metadata.signs_tokens or after.metadata.signs_tokens:
+    """What has to die when a client may sign tokens no longer, or not with keys whose names are no use to kill them by.
+
+    To be saved with the change, beside `deaths_by_removal`.
+    """
+    may_go_on = after.metadata.signs_tokens and not have_other_keys(before, after)
+    if not before.metadata.signs_tokens or may_go_on:
         return ()
     return (revoke(deaths.client(after.client_id, now, (await issuer.stores.log.head()).lifetime)),)
 

@@ -37,12 +37,14 @@ class Tokens(msgspec.Struct, frozen=True, gc=False):
 
 
 class Came(NamedTuple):
-    """What a token has of the one that it was exchanged for: how that calls its subject, whose hands it came through.
+    """What a token has of the one that it was exchanged for: how that calls its subject, what it descends from, and
+    whose hands it came through.
 
     To another client the person may have another name; but who holds the token has read this one.
     """
 
     subject: str
+    lineage: tuple[str, ...]
     via: tuple[str, ...]
 
 
@@ -163,7 +165,7 @@ async def for_grant(
         roles=tuple(roles),
         acr=None if how is None else how.acr,
         auth_time=None if how is None else how.auth_time,
-        lineage=grant.lineage,
+        lineage=grant.lineage if came is None else came.lineage,
         via=() if came is None else came.via,
         act=grant.act,
         cnf=bound_to(jkt),

@@ -64,8 +64,9 @@ def _with(client: Client, keys: Sequence[Jwk]) -> Client:
 
 
 def _must_be_here(client: Client) -> None:
+    clients.must_not_be_by_document(client)
     if client.metadata.jwks_uri is not None:
         raise Refused(
-            f"the keys of {client.client_id} lie at {client.metadata.jwks_uri}: change them there; where that is in wrong"
-            " hands, register others with `watchword client set --jwks-uri '' --jwks FILE`"
+            f"the keys of {client.client_id} lie at {client.metadata.jwks_uri}: change them there; where that is in"
+            " wrong hands, register others with `watchword client set --jwks-uri '' --jwks FILE`"
         )

@@ -18,6 +18,7 @@ from watchword_server.flows import clients
 from watchword_server.flows.administration import Operator, Refused
 from watchword_server.flows.client_keys import deaths_by_removal
 from watchword_server.flows.clients import NewClient
+from watchword_server.flows.for_verifiers import deaths_by_ban
 from watchword_server.flows.issuer import Caller, Issuer, audit, revoke
 from watchword_server.flows.subjects import deaths_by_renaming
 from watchword_server.people.networks import network
@@ -112,7 +113,7 @@ async def update(
     keys_too = await clients.keys_for(issuer, wanted, now)
     row = audit(caller, now, f"client:{client_id}", "client.update", target=f"client:{client_id}")
     renamed = await deaths_by_renaming(issuer, client, wanted, now)
-    gone = deaths_by_removal(client, wanted, now)
+    gone = *deaths_by_removal(client, wanted, now), *await deaths_by_ban(issuer, client, wanted, now)
     await issuer.stores.journal.save(ReplaceClient(wanted), *renamed, *gone, *keys_too, row)
     issuer.logos.look(wanted, now)
     return Registered(wanted, token)

@@ -10,10 +10,10 @@ import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from msgspec.structs import replace
 
-from watchword.errors import WatchwordError
+from watchword.errors import InvalidKey, WatchwordError
 from watchword.jose.jwe import ENCRYPTIONS, KEY_ALGORITHMS
 from watchword.jose.jwk import key_set
-from watchword.jose.members import PRIVATE, read_ec, read_ed25519, read_rsa, read_x25519
+from watchword.jose.members import PRIVATE, read_ec, read_ed25519, read_kid, read_rsa, read_x25519
 from watchword_server.protocol import subjects
 from watchword_server.protocol.client_assertion import ASSERTING, MACS, PRIVATE_KEY_JWT, SECRET_JWT, algorithms
 from watchword_server.protocol.client_authentication import METHODS, NONE, SECRET_METHODS
@@ -197,9 +197,16 @@ def _public_key(jwk: Mapping[str, object]) -> Mapping[str, object] | None:
         return None
     try:
         read(jwk)
+        _must_be_sayable(read_kid(jwk, "none"))
     except (WatchwordError, ValueError, UnsupportedAlgorithm) as error:
         raise BadRegistration(f"jwks has a key that is broken or weak: {error}") from error
     return {name: jwk[name] for name in MEMBERS if name in jwk}
+
+
+def _must_be_sayable(kid: str) -> None:
+    """By its name a key is taken back, and the log of that holds what can be printed."""
+    if not kid.isprintable():
+        raise InvalidKey("kid has characters that cannot be seen")
 
 
 def _word(jwk: Mapping[str, object], name: str) -> str | None:

@@ -112,10 +112,8 @@ async def _confirm(front: Front, request: Request) -> Answer:
 
 
 async def _waiting(here: Visit) -> Interaction:
-    found = await authorize.waiting(here.front.issuer, here.handle or "", here.browser.visitor, here.front.now())
-    if not device.is_one(found):
-        raise authorize.Gone("what waits by this is no device")
-    return found
+    """What waits for this browser; `device` says whether it is one."""
+    return await authorize.waiting(here.front.issuer, here.handle or "", here.browser.visitor, here.front.now())
 
 
 async def _show(here: Visit, on: Interaction, *problems: Problem) -> Answer:

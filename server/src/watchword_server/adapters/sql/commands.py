@@ -83,6 +83,8 @@ LAPSED: Final = 60
 
 REPLAYED: Final = 24 * 3600
 """Seconds for which a code that has expired is remembered: who sends it once more ends what it was exchanged for."""
+TOO_LATE: Final = 3600
+"""Seconds for which a device that comes too late is told so (RFC 8628 §3.5)."""
 
 _ABOVE: Final = grants.alias("above")
 
@@ -420,7 +422,7 @@ def _purges() -> tuple[Delete, ...]:
         _purge(interactions.c.hash, interactions.c.expires_at < now),
         _purge(pushed_requests.c.hash, pushed_requests.c.expires_at < now),
         delete(invitations).where(invitations.c.expires_at < now),
-        _purge(device_requests.c.hash, device_requests.c.expires_at < now),
+        _purge(device_requests.c.hash, device_requests.c.expires_at < now - TOO_LATE),
         _purge(api_keys.c.id, api_keys.c.expires_at < now),
         _purge(grants.c.gid, grants.c.expires_at < now, childless, keyless),
         _purge(sessions.c.sid, sessions.c.expires_at < now),

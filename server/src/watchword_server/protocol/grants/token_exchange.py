@@ -63,6 +63,10 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """Who may act, where the token says so (§4.4)."""
     via: tuple[str, ...] = ()
     """The clients through whose hands it came, the last one first."""
+    token_id: str | None = None
+    """By which it may be taken back, where it is one of ours."""
+    lineage: tuple[str, ...] = ()
+    """What it came of itself, as it says."""
 
 
 def wanted(client: Client, form: Mapping[str, str]) -> Wanted:
@@ -142,6 +146,12 @@ def came_by(client: Client, subject: Subject) -> tuple[str, ...]:
     """The clients through whose hands the new token came: what takes back one of them takes back this token too."""
     known = dict.fromkeys((subject.grant.client_id, *subject.via))
     return tuple(one for one in known if one != client.client_id)
+
+
+def descends(grant: Grant, subject: Subject) -> tuple[str, ...]:
+    """What the new token came of: the grants above its own, and the tokens, which may be taken back by themselves."""
+    token = () if subject.token_id is None else (subject.token_id,)
+    return tuple(dict.fromkeys((*grant.lineage, *token, *subject.lineage)))
 
 
 def actors(act: Mapping[str, object] | None) -> Iterator[Mapping[str, object]]:
