@@ -273,7 +273,7 @@ class ProofKey:
         jwk = key.public_jwk()
         self.jkt = key.kid
         """The thumbprint of the key (RFC 7638), as tokens name it in `cnf`."""
-        self._nonces: dict[str, str] = {}
+        self._nonces: dict[tuple[str, ...], str] = {}
         self._seal = jws.signer(key, Kind.DPOP_PROOF, jwk={name: jwk[name] for name in jwk if name not in _NO_MATERIAL})
 
     @staticmethod
@@ -315,9 +315,9 @@ class ProofKey:
 _NO_MATERIAL: Final = frozenset(("kid", "alg", "use"))
 
 
-def _origin(url: str) -> str:
-    """Scheme, host and port of a normal URL."""
-    return target(url).partition("/")[0] + "//" + target(url).split("/")[2]
+def _origin(url: str) -> tuple[str, ...]:
+    """Scheme, host and port."""
+    return tuple(target(url).split("/")[:3])
 
 
 def thumbprint_of(confirmation: object) -> str | None:

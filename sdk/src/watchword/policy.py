@@ -136,7 +136,7 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
     auth_time: float | None = None
     """When the person last signed in."""
     lineage: tuple[str, ...] = ()
-    """The ids of the grants that its own descends from, the nearest first."""
+    """The ids of the grants that its own descends from, the nearest first, and of a token that one of them came of."""
     confirmation: str | None = None
     """The thumbprint of the key that the token is bound to (RFC 9449 §6.1), and that a request has to prove."""
     via: tuple[str, ...] = ()

@@ -55,17 +55,18 @@ async def test_an_agent_gets_a_token_of_its_own_for_a_persons(house: House) -> N
     before, said = claims(token), claims(got.access_token)
     assert (said["sub"], said["aud"], said["scope"]) == (before["sub"], AUDIENCE, "orders:read")
     assert (said["client_id"], said["act"]) == (mine.client_id, {"sub": mine.client_id})
-    assert (said["lineage"], said["via"], said["sid"]) == ([before["gid"]], [before["client_id"]], before["sid"])
+    assert said["lineage"] == [before["gid"], before["jti"]]
+    assert (said["via"], said["sid"]) == ([before["client_id"]], before["sid"])
     assert (said["exp"], said["roles"]) == (before["exp"], ["staff"])
     assert said["jti"] == said["gid"] != before["gid"]
     assert (got.issued_token_type, got.refresh_token, got.token_type) == (ACCESS_TOKEN, None, "Bearer")
     kept = await grant_tree.find(house.issuer, said["gid"])
-    assert (kept.parent, list(kept.lineage), kept.act) == (before["gid"], said["lineage"], said["act"])
+    assert (kept.parent, kept.lineage, kept.act) == (before["gid"], (before["gid"],), said["act"])
     assert (await presented(house.issuer, got.access_token, NOW, AUDIENCE)).actor == {"sub": mine.client_id}
 
 
 async def test_a_chain_names_everybody_and_ends_where_the_operator_says(house: House) -> None:
-    """Who acts now, and who acted before; all grants and all clients that it came through."""
+    """Who acts now, and who acted before; all grants, tokens and clients that it came through."""
     web = house.known.web.client_id
     first = await agent(house, web)
     second = await agent(house, first.client_id)
@@ -75,7 +76,7 @@ async def test_a_chain_names_everybody_and_ends_where_the_operator_says(house: H
     two = (await exchanged(house, second, one)).access_token
     said = claims(two)
     assert said["act"] == {"sub": second.client_id, "act": {"sub": first.client_id}}
-    assert said["lineage"] == [claims(one)["gid"], claims(token)["gid"]]
+    assert said["lineage"] == [claims(one)["gid"], claims(token)["gid"], claims(token)["jti"]]
     assert said["via"] == [first.client_id, web]
     with pytest.raises(InvalidRequest, match="no more than 2 exchanges may follow"):
         await exchanged(within(house, Bounds(depth=2)), third, two)
