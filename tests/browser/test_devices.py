@@ -113,6 +113,7 @@ def test_the_back_button_gives_no_second_answer(site: Site, television: Televisi
     page.click("form [type=submit]")
     sign_in(page, site.new_user())
     answer(page, "allow")
+    expect(page.locator("h1")).to_have_text("Go back to your device")
     page.go_back()
     if page.locator("[name=answer][value=deny]").count():
         page.click("[name=answer][value=deny]")

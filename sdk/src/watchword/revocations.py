@@ -39,7 +39,8 @@ class RevocationSet:
         """Another object as soon as there is a new entry: what was alive under the same one still is."""
         self._until: dict[Kind, dict[str, int]] = {kind: {} for kind in _NAMED}
         self._below: dict[Kind, dict[str, int]] = {"subject": {}, "client": {}}
-        self._issuer = self._issuer_until = 0
+        self._issuer = 0
+        self._issuer_until = 0
         self._due: dict[Kind, dict[int, list[str]]] = {kind: {} for kind in _NAMED}
         """What ends in which second: a list each, since a tuple for every entry would take as much as the entry."""
         self._times: list[tuple[int, Kind]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -11,11 +12,14 @@ from msgspec.structs import replace as changed_in
 
 from tests.server.adapters.hosts import host, saying
 from tests.server.flows.house import AUDIENCE, BY, CALLER, NOW, SCOPES, House
-from watchword_server.changes import Add
+from watchword.jose.jwk import SigningKey
+from watchword.log import Entry
+from watchword_server.changes import Add, Change
 from watchword_server.flows import clients, registration
 from watchword_server.flows.administration import Refused
 from watchword_server.flows.issuer import Caller, Issuer
 from watchword_server.flows.registration import Registered
+from watchword_server.ports import Conflict
 from watchword_server.protocol.errors import (
     InvalidClientMetadata,
     InvalidRedirectUri,
@@ -239,6 +243,41 @@ async def test_an_update_that_says_what_is_not_its_to_say_changes_nothing(house:
     with pytest.raises(InvalidClientMetadata):
         await registration.update(issuer, client_id, found.token, whole, CALLER, NOW)
     assert (await registration.current(issuer, client_id, found.token)).client == found.client
+
+
+async def test_an_update_does_not_bring_back_what_an_operator_takes_away_meanwhile(house: House) -> None:
+    """What is kept for it was read before: if it was revoked since, the update comes to nothing."""
+    issuer = opened(house)
+    jwks = {"keys": [SigningKey.generate("ES256").public_jwk()]}
+    found = await registered(issuer, jwks=jwks)
+    client_id = found.client.client_id
+
+    async def let(signs_tokens: bool) -> None:
+        client = await clients.find(house.issuer, client_id)
+        metadata = changed_in(client.metadata, signs_tokens=signs_tokens)
+        await clients.change(house.issuer, BY, changed_in(client, metadata=metadata), NOW)
+
+    await let(True)
+    stores = changed_in(issuer.stores, journal=Interrupted(house, lambda: let(False)))
+    said = {**LEAST, "client_id": client_id, "jwks": jwks}
+    with pytest.raises(Conflict):
+        await registration.update(replace(issuer, stores=stores), client_id, found.token, said, CALLER, NOW)
+    assert not (await clients.find(issuer, client_id)).metadata.signs_tokens
+    await registration.update(issuer, client_id, found.token, said, CALLER, NOW)
+    assert not (await clients.find(issuer, client_id)).metadata.signs_tokens
+
+
+class Interrupted:
+    """A journal before whose next save something else is saved."""
+
+    def __init__(self, house: House, act: Callable[[], Awaitable[object]]) -> None:
+        self._journal, self._act = house.issuer.stores.journal, [act]
+
+    async def save(self, *changes: Change) -> Sequence[Entry]:
+        """As `Journal` promises."""
+        while self._act:
+            await self._act.pop()()
+        return await self._journal.save(*changes)
 
 
 async def test_who_updates_in_a_loop_has_to_wait(house: House) -> None:

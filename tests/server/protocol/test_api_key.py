@@ -103,6 +103,10 @@ def test_what_the_client_lost_the_key_lost() -> None:
     for access in ({AUDIENCE: ("more",)}, {}):
         with pytest.raises(InvalidScope):
             redeem(Held(), replace(CLIENT, access=access), None, {}, NOW)
+    bare = Held(grant=replace(GRANT, scope=()))
+    assert redeem(bare, replace(CLIENT, access={AUDIENCE: ()}), None, {}, NOW).scope == ()
+    with pytest.raises(InvalidScope):
+        redeem(bare, replace(CLIENT, access={}), None, {}, NOW)
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,8 @@ def _roles_of(user: User | None, grant: Grant) -> tuple[str, ...]:
 
 def _as_it_is(grant: Grant, client: Client) -> Grant:
     """A key lives long: what its client may no longer do, it may not either."""
-    left = tuple(one for one in grant.scope if one in client.access.get(grant.audience, ()))
-    if grant.scope and not left:
+    has = client.access.get(grant.audience)
+    left = tuple(one for one in grant.scope if one in (has or ()))
+    if has is None or (grant.scope and not left):
         raise InvalidScope("the API key's client has none of its scopes any more")
     return replace(grant, scope=left)
