@@ -14,6 +14,7 @@ from tests.sdk.minting import NOW, claims, opener, token
 from watchword import Verifier
 from watchword.dpop import Nonces, Presented, ProofKey
 from watchword.errors import CannotDecide, InvalidProof, InvalidToken, NonceRequired, Revoked, WrongConfirmation
+from watchword.policy import Verified
 from watchword.replay import Proofs, SpentHere
 
 URL = "https://orders.example.com/orders"
@@ -140,6 +141,33 @@ async def test_a_bound_token_dies_like_any_other(issuer: Issuer, verifier: Verif
     eventually(lambda: verifier.freshness.seq == 1)
     with pytest.raises(Revoked):
         await verifier.verify(text, shown(text))
+
+
+@pytest.mark.parametrize("claim", ["lineage", "via"])
+async def test_a_token_that_is_remembered_dies_with_what_it_came_of(
+    issuer: Issuer, verifier: Verifier, claim: str
+) -> None:
+    """However often it was good: the grants above its own, and the clients that it came through."""
+    text = issuer.token(**{claim: ["x-1", "x-2"]})
+    for _ in range(3):
+        assert await verifier.verify(text)
+    issuer.revoke("grant" if claim == "lineage" else "client", "x-2")
+    eventually(lambda: verifier.freshness.seq == 1)
+    with pytest.raises(Revoked):
+        await verifier.verify(text)
+    with pytest.raises(Revoked):
+        verifier.verify_sync(text)
+
+
+@pytest.mark.parametrize(("changes", "plain"), [
+    ({}, True), ({"act": {"sub": "a"}}, True), ({"cnf": {"jkt": KEY.jkt}}, False), ({"lineage": ["g"]}, False),
+    ({"via": ["c"]}, False),
+])  # fmt: skip
+def test_only_of_a_plain_token_less_is_asked(changes: dict[str, object], plain: bool) -> None:
+    """And what is not said to be plain is not."""
+    found = opener().open(token(body=claims(**changes)), NOW, bound=True)
+    assert found.plain is plain
+    assert Verified(found.principal, found.key, found.starts, found.ends).plain is False
 
 
 async def test_a_blind_verifier_takes_no_proof_either(

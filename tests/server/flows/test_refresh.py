@@ -257,7 +257,7 @@ async def test_a_refresh_narrows_and_never_widens(house: House) -> None:
     for scope in ("orders:read admin", "stock", "orders:read  orders:write", "\x00"):
         with pytest.raises(InvalidScope):
             await house.refresh(raw, scope=scope)
-    for resource in (OTHER_AUDIENCE, AUDIENCE + "/", "https://nobody.example"):
+    for resource in (OTHER_AUDIENCE, AUDIENCE + "//", AUDIENCE + "/x", "https://nobody.example"):
         with pytest.raises(InvalidTarget):
             await house.refresh(raw, resource=resource)
     narrow = await house.refresh(raw, scope="orders:read", resource=AUDIENCE)

@@ -13,7 +13,15 @@ from msgspec.structs import replace
 from watchword.jose.b64 import b64url
 from watchword.log import Entry
 from watchword.wire.metadata import is_local
-from watchword_server.changes import Add, Change, EndGrantsOf, ReplaceClient, SetClientDisabled, Unrevoked, UseInvitation
+from watchword_server.changes import (
+    Add,
+    Change,
+    EndGrantsOf,
+    ReplaceClient,
+    SetClientDisabled,
+    Unrevoked,
+    UseInvitation,
+)
 from watchword_server.flows import clients
 from watchword_server.flows.administration import Operator, Refused
 from watchword_server.flows.client_keys import deaths_by_removal
@@ -115,7 +123,7 @@ async def update(
     row = audit(caller, now, f"client:{client_id}", "client.update", target=f"client:{client_id}")
     renamed = await deaths_by_renaming(issuer, client, wanted, now)
     gone = *deaths_by_removal(client, wanted, now), *await deaths_by_ban(issuer, client, wanted, now)
-    guard = Unrevoked(head.rev, sub="", client_id=client_id)  # or it would bring back what an operator takes away
+    guard = Unrevoked(head.rev, client_id=client_id)  # or it would bring back what an operator takes away
     await issuer.stores.journal.save(guard, ReplaceClient(wanted), *renamed, *gone, *keys_too, row)
     issuer.logos.look(wanted, now)
     return Registered(wanted, token)
