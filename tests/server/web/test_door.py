@@ -55,7 +55,7 @@ def test_an_unknown_place_is_a_404_in_json(server: Served, method: str, path: st
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("POST", "/jwks.json", {"GET", "HEAD"}),
+        ("POST", "/jwks.json", {"GET", "HEAD", "OPTIONS"}),
         ("PUT", "/session", {"GET", "HEAD", "POST", "DELETE"}),
         ("GET", "/session/refresh", {"POST"}),
         ("DELETE", "/revocations", {"GET", "HEAD"}),
