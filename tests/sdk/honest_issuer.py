@@ -95,7 +95,9 @@ class Issuer:
         self._server = Server(("127.0.0.1", 0), _handler(self))
         self.path = path
         if tls is not None:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+            # Shaken hands with on the thread of the request: who leaves in the middle of it must not stop all others.
+            accepting = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+            self._server.socket = accepting
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}{path}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
