@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import socket
 import ssl
 import threading
 import time
@@ -29,6 +30,15 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = 256
+
+    def finish_request(self, request: socket.socket, client_address: tuple[str, int]) -> None:
+        """Over TLS hands are shaken here: who leaves in the middle of it must not keep all others waiting."""
+        if isinstance(request, ssl.SSLSocket):
+            try:
+                request.do_handshake()
+            except OSError:
+                return
+        super().finish_request(request, client_address)
 
 
 class Issuer:
@@ -95,9 +105,8 @@ class Issuer:
         self._server = Server(("127.0.0.1", 0), _handler(self))
         self.path = path
         if tls is not None:
-            # Shaken hands with on the thread of the request: who leaves in the middle of it must not stop all others.
-            accepting = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-            self._server.socket = accepting
+            waiting = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+            self._server.socket = waiting
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}{path}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
