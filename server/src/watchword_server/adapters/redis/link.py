@@ -61,6 +61,7 @@ class Link:
         self._up = True
         self._era = 0
         self._looking: asyncio.Task[None] | None = None
+        self._closing = False
 
     @property
     def up(self) -> bool:
@@ -90,6 +91,7 @@ class Link:
 
     async def close(self) -> None:
         """Let go of it."""
+        self._closing = True
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
@@ -132,6 +134,8 @@ class Link:
     async def _look(self) -> None:
         pause = FIRST_LOOK
         while not await self._returned():
+            if self._closing:  # the library may lose a cancellation while it gives a connection up
+                return
             # Jittered: nodes that lost it together must not all come back at one moment.
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
             pause = min(LAST_LOOK, pause * 2)
