@@ -8,28 +8,20 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.server.assertions import BEARER, assertion, claims, shown
-from tests.servers.loopback import free_ports
-from tests.soak.nodes import Node
 from tests.stories import raw
-from tests.stories.grounds import GROUNDS, Ground
-from tests.stories.processes import Site, deployment
-from tests.stories.raw import Line, Whole
+from tests.stories.at_once import AT_ONCE, Pair, Request, answers_of, pair
+from tests.stories.grounds import GROUNDS
 from watchword.jose.jwk import SigningKey
 
 ROUNDS = int(os.environ.get("WATCHWORD_TEST_ROUNDS", "5"))
-AT_ONCE = 25
-"""Requests at each node."""
 KEY = SigningKey.generate("ES256")
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(120 + 30 * ROUNDS)]
@@ -39,40 +31,35 @@ pytestmark = [pytest.mark.fault, pytest.mark.timeout(120 + 30 * ROUNDS)]
 class House:
     """Two nodes of one deployment, and a client with a key. The first node is the one that is killed."""
 
-    ground: Ground
-    nodes: Sequence[Node]
-    doors: Sequence[Site]
+    pair: Pair
     client_id: str
 
     def authenticating(self) -> dict[str, str]:
         """A form with an assertion that nobody has seen, to authenticate by."""
         text = assertion(
-            KEY, claims(self.client_id, self.doors[0].issuer, int(time.time()), exp=int(time.time()) + 240)
+            KEY, claims(self.client_id, self.pair.doors[0].issuer, int(time.time()), exp=int(time.time()) + 240)
         )
         return {"grant_type": "client_credentials", **shown(text)}
 
     def granting(self) -> dict[str, str]:
         """A form with one that is the grant."""
-        own = claims(self.client_id, self.doors[0].issuer, int(time.time()), exp=int(time.time()) + 240)
+        own = claims(self.client_id, self.pair.doors[0].issuer, int(time.time()), exp=int(time.time()) + 240)
         return {"grant_type": BEARER, "assertion": assertion(KEY, own, typ="JWT")}
-
-    def all_at_once(self, form: dict[str, str]) -> list[Line]:
-        """Fifty connections, on each of which it was just sent; each node has every second one."""
-        doors = [*self.doors] * AT_ONCE
-        lines = [Line(door) for door in doors]
-        for door, line in zip(doors, lines, strict=True):
-            line.send(raw.token_by_form(door, form))
-        return lines
 
     def once(self, form: dict[str, str]) -> str:
         """At the second node; the error, if it is one."""
-        answer = self.doors[1].http.post(f"http://127.0.0.1:{self.nodes[1].port}/token", data=form)
+        answer = self.pair.doors[1].http.post(self.pair.url(1, "/token"), data=form)
         return str(answer.json().get("error", ""))
 
     def issued(self) -> object:
         """How many tokens the client got, by the audit trail of all nodes."""
         sql = "SELECT count(*) FROM audit WHERE action = 'token.issue' AND actor = $1"
-        return self.ground.value(sql, f"client:{self.client_id}")
+        return self.pair.ground.value(sql, f"client:{self.client_id}")
+
+
+def sending(form: dict[str, str]) -> Request:
+    """It as a whole."""
+    return lambda door: raw.token_by_form(door, form)
 
 
 @pytest.fixture(params=sorted(GROUNDS))
@@ -80,14 +67,8 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     """On each database, both nodes ready."""
     keys = tmp_path / "keys.json"
     keys.write_text(json.dumps({"keys": [KEY.public_jwk()]}))
-    with ExitStack() as stack:
-        ground = stack.enter_context(GROUNDS[request.param].laid(tmp_path))
-        site = stack.enter_context(deployment(tmp_path, settings=ground.settings, running=False))
-        nodes = [Node(site, port) for port in (site.port, *free_ports())]
-        for node in nodes:
-            stack.callback(node.stop)
-            node.start()
-        site.cli("api", "add", "https://orders.example", "--scope", "orders:read")
+    with pair(tmp_path, request.param) as nodes:
+        nodes.site.cli("api", "add", "https://orders.example", "--scope", "orders:read")
         signs = (
             "--auth-method",
             "private_key_jwt",
@@ -97,8 +78,8 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
             "https://orders.example=orders:read",
         )
         grants = ("--grant", "client_credentials", "--grant", BEARER)
-        client_id = str(site.cli("client", "add", "Keyed", *signs, *grants)["client_id"])
-        yield House(ground, nodes, [replace(site, port=node.port) for node in nodes], client_id)
+        client_id = str(nodes.site.cli("client", "add", "Keyed", *signs, *grants)["client_id"])
+        yield House(nodes, client_id)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +91,7 @@ def test_of_fifty_at_once_at_two_nodes_one_is_believed(
     """Exactly one answer has a token, every other says no more than that it was refused."""
     for number in range(ROUNDS):
         sent = form(house)
-        answers = answers_of(house.all_at_once(sent))
+        answers = answers_of(house.pair.at_once(sending(sent)))
         assert len(answers) == 2 * AT_ONCE
         lost = [one for one in answers if one.status != 200]
         assert len(lost) == 2 * AT_ONCE - 1
@@ -124,16 +105,8 @@ def test_a_node_that_is_killed_meanwhile_believes_it_no_second_time(house: House
     unanswered = 0
     for part in range(ROUNDS):
         sent = house.authenticating()
-        lines = house.all_at_once(sent)
-        time.sleep(random.random() * 0.02 * (part + 1))
-        os.kill(house.nodes[0].pid, signal.SIGKILL)
-        answers = answers_of(lines)
+        answers, again = house.pair.killed_meanwhile(sending(sent), part)
         unanswered += 2 * AT_ONCE - len(answers)
-        assert house.nodes[0].program is not None
-        house.nodes[0].program.kill()
-        house.nodes[0].start()
-        again = answers_of(house.all_at_once(sent))
-        assert len(again) == 2 * AT_ONCE
         assert sum(one.status == 200 for one in (*answers, *again)) <= 1
         assert house.once(sent) == "invalid_client"
         assert house.once(house.authenticating()) == ""
@@ -144,15 +117,6 @@ def test_an_assertion_stays_spent_across_a_restart_of_everything(house: House) -
     """Nothing of it lives in a process."""
     sent, unused = house.authenticating(), house.authenticating()
     assert house.once(sent) == ""
-    for node in house.nodes:
-        node.crash()
+    house.pair.crash()
     assert house.once(sent) == "invalid_client"
     assert house.once(unused) == ""
-
-
-def answers_of(lines: Sequence[Line]) -> list[Whole]:
-    """Those that came to their last byte."""
-    found = [line.answer() for line in lines]
-    for line in lines:
-        line.close()
-    return [one for one in found if one is not None]

@@ -7,32 +7,25 @@ databases. `WATCHWORD_TEST_ROUNDS` says how many rounds.
 from __future__ import annotations
 
 import os
-import random
-import signal
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.server.web.asking import VERIFIER, answer, challenge
-from tests.servers.loopback import free_ports
-from tests.soak.nodes import Node
 from tests.stories import raw
-from tests.stories.grounds import GROUNDS, Ground
+from tests.stories.at_once import AT_ONCE, Pair, Request, answers_of, pair
+from tests.stories.grounds import GROUNDS
 from tests.stories.load import claims_of
 from tests.stories.oidf.browser import Browser
 from tests.stories.oidf.person import Person
 from tests.stories.oidf.wire import Wire
-from tests.stories.processes import Client, Site, deployment
-from tests.stories.raw import Line, Whole
+from tests.stories.processes import Client
+from tests.stories.raw import Whole
 
 ROUNDS = int(os.environ.get("WATCHWORD_TEST_ROUNDS", "5"))
-AT_ONCE = 25
-"""Requests at each node."""
 BACK = "https://app.example/cb"
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(120 + 30 * ROUNDS)]
@@ -44,9 +37,7 @@ class House:
     issuer's own address, and is the one that is killed.
     """
 
-    ground: Ground
-    nodes: Sequence[Node]
-    doors: Sequence[Site]
+    pair: Pair
     app: Client
     person: Person
 
@@ -60,7 +51,7 @@ class House:
             "code_challenge": challenge(VERIFIER),
             "code_challenge_method": "S256",
         }
-        url = httpx2.URL(f"{self.doors[0].issuer}/authorize", params=asked)
+        url = httpx2.URL(f"{self.pair.doors[0].issuer}/authorize", params=asked)
         return answer(self.person.authorize(str(url)))["code"]
 
     def form(self, code: str) -> dict[str, str]:
@@ -72,47 +63,34 @@ class House:
             "code_verifier": VERIFIER,
         }
 
-    def all_at_once(self, code: str) -> list[Line]:
-        """Fifty connections, on each of which the code was just sent; each node has every second one."""
-        doors = [*self.doors] * AT_ONCE
-        lines = [Line(door) for door in doors]
-        for door, line in zip(doors, lines, strict=True):
-            line.send(raw.token(door, self.app, self.form(code)))
-        return lines
+    def request(self, code: str) -> Request:
+        """It as a whole."""
+        return lambda door: raw.token(door, self.app, self.form(code))
 
     def redeem(self, code: str) -> httpx2.Response:
         """Once, at the second node."""
-        node = f"http://127.0.0.1:{self.nodes[1].port}/token"
-        return self.doors[1].http.post(node, data=self.form(code), auth=self.app.auth)
+        return self.pair.doors[1].http.post(self.pair.url(1, "/token"), data=self.form(code), auth=self.app.auth)
 
     def is_alive(self, access_token: str) -> bool:
         """Whether userinfo takes it."""
-        node = f"http://127.0.0.1:{self.nodes[1].port}/userinfo"
         headers = {"authorization": f"Bearer {access_token}"}
-        return self.doors[1].http.get(node, headers=headers).status_code == 200
+        return self.pair.doors[1].http.get(self.pair.url(1, "/userinfo"), headers=headers).status_code == 200
 
 
 @pytest.fixture(params=sorted(GROUNDS))
 def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     """On each database, both nodes ready."""
-    with ExitStack() as stack:
-        ground = stack.enter_context(GROUNDS[request.param].laid(tmp_path))
-        site = stack.enter_context(deployment(tmp_path, settings=ground.settings, running=False))
-        nodes = [Node(site, port) for port in (site.port, *free_ports())]
-        for node in nodes:
-            stack.callback(node.stop)
-            node.start()
-        transport = stack.enter_context(httpx2.HTTPTransport(trust_env=False))
-        app = site.new_client("App", "--redirect-uri", BACK)
-        user = site.new_user()
-        person = Person(Browser(Wire(transport), site.issuer), user.email, user.password)
-        yield House(ground, nodes, [replace(site, port=node.port) for node in nodes], app, person)
+    with pair(tmp_path, request.param) as nodes, httpx2.HTTPTransport(trust_env=False) as transport:
+        app = nodes.site.new_client("App", "--redirect-uri", BACK)
+        user = nodes.site.new_user()
+        person = Person(Browser(Wire(transport), nodes.site.issuer), user.email, user.password)
+        yield House(nodes, app, person)
 
 
 def test_of_fifty_at_once_at_two_nodes_one_gets_tokens_and_keeps_none(house: House) -> None:
     """Exactly one answer has tokens; every other is invalid_grant; and what was given is dead at once."""
     for _ in range(ROUNDS):
-        answers = answers_of(house.all_at_once(house.code()))
+        answers = answers_of(house.pair.at_once(house.request(house.code())))
         assert len(answers) == 2 * AT_ONCE
         (won,) = [one for one in answers if one.status == 200]
         lost = [one for one in answers if one is not won]
@@ -125,18 +103,10 @@ def test_a_node_that_is_killed_meanwhile_gives_no_second_success(house: House) -
     unanswered = 0
     for part in range(ROUNDS):
         code = house.code()
-        lines = house.all_at_once(code)
-        time.sleep(random.random() * 0.02 * (part + 1))
-        os.kill(house.nodes[0].pid, signal.SIGKILL)
-        answers = answers_of(lines)
+        answers, again = house.pair.killed_meanwhile(house.request(code), part)
         unanswered += 2 * AT_ONCE - len(answers)
-        assert house.nodes[0].program is not None
-        house.nodes[0].program.kill()
-        house.nodes[0].start()
-        again = answers_of(house.all_at_once(code))
         won = [one for one in (*answers, *again) if one.status == 200]
         assert len(won) <= 1
-        assert len(again) == 2 * AT_ONCE
         assert house.redeem(code).json()["error"] == "invalid_grant"
         for one in won:
             must_be_over(house, one)
@@ -148,8 +118,7 @@ def test_a_code_is_spent_across_a_restart_of_everything(house: House) -> None:
     code, unused = house.code(), house.code()
     tokens = house.redeem(code).json()
     assert house.is_alive(tokens["access_token"])
-    for node in house.nodes:
-        node.crash()
+    house.pair.crash()
     assert house.is_alive(tokens["access_token"])
     assert house.redeem(unused).status_code == 200
     assert house.redeem(code).json()["error"] == "invalid_grant"
@@ -160,17 +129,9 @@ def must_be_over(house: House, won: Whole) -> None:
     """The grant has ended: once in the log, with no refresh token that works and no access token that lives."""
     access = str(won.document["access_token"])
     gid = str(claims_of(access)["gid"])
-    assert house.ground.value("SELECT count(*) FROM refresh_tokens WHERE gid = $1", gid) == 1
-    assert house.ground.value("SELECT count(*) FROM grants WHERE gid = $1 AND ended_at IS NOT NULL", gid) == 1
-    assert house.ground.value("SELECT count(*) FROM revocations WHERE kind = 'grant' AND id = $1", gid) == 1
+    assert house.pair.ground.value("SELECT count(*) FROM refresh_tokens WHERE gid = $1", gid) == 1
+    assert house.pair.ground.value("SELECT count(*) FROM grants WHERE gid = $1 AND ended_at IS NOT NULL", gid) == 1
+    assert house.pair.ground.value("SELECT count(*) FROM revocations WHERE kind = 'grant' AND id = $1", gid) == 1
     assert not house.is_alive(access)
-    refused = house.doors[1].refresh(house.app, str(won.document["refresh_token"]))
+    refused = house.pair.doors[1].refresh(house.app, str(won.document["refresh_token"]))
     assert refused.json()["error"] == "invalid_grant"
-
-
-def answers_of(lines: Sequence[Line]) -> list[Whole]:
-    """Those that came to their last byte."""
-    found = [line.answer() for line in lines]
-    for line in lines:
-        line.close()
-    return [one for one in found if one is not None]

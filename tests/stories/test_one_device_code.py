@@ -6,34 +6,26 @@ On both databases. `WATCHWORD_TEST_ROUNDS` says how many rounds.
 from __future__ import annotations
 
 import os
-import random
-import signal
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.servers.loopback import free_ports, until
-from tests.soak.nodes import Node
+from tests.servers.loopback import until
 from tests.stories import raw
-from tests.stories.grounds import GROUNDS, Ground
+from tests.stories.at_once import AT_ONCE, Pair, Request, answers_of, pair
+from tests.stories.grounds import GROUNDS
 from tests.stories.load import claims_of
 from tests.stories.oidf.browser import Browser
 from tests.stories.oidf.page import Page
 from tests.stories.oidf.person import Person
 from tests.stories.oidf.wire import Wire
-from tests.stories.processes import Client, Site, deployment
-from tests.stories.raw import Line
-from tests.stories.test_one_code import answers_of
+from tests.stories.processes import Client
 from watchword_server.protocol.grants.device_code import GRANT_TYPE
 
 ROUNDS = int(os.environ.get("WATCHWORD_TEST_ROUNDS", "5"))
-AT_ONCE = 25
-"""Requests at each node."""
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(120 + 30 * ROUNDS)]
 
@@ -44,17 +36,13 @@ class House:
     issuer's own address, and is the one that is killed.
     """
 
-    ground: Ground
-    nodes: Sequence[Node]
-    doors: Sequence[Site]
+    pair: Pair
     tv: Client
     person: Person
 
     def at(self, node: int, path: str, **form: str) -> httpx2.Response:
         """What a device sends."""
-        return self.doors[node].http.post(
-            f"http://127.0.0.1:{self.nodes[node].port}{path}", data=form, auth=self.tv.auth
-        )
+        return self.pair.doors[node].http.post(self.pair.url(node, path), data=form, auth=self.tv.auth)
 
     def allowed(self) -> str:
         """A device code that the person has allowed, by their browser at the first node."""
@@ -68,46 +56,34 @@ class House:
         """Once."""
         return self.at(node, "/token", grant_type=GRANT_TYPE, device_code=code)
 
-    def all_at_once(self, code: str) -> list[Line]:
-        """Fifty connections, on each of which the device has just asked; each node has every second one."""
-        doors = [*self.doors] * AT_ONCE
-        lines = [Line(door) for door in doors]
-        for door, line in zip(doors, lines, strict=True):
-            line.send(raw.token(door, self.tv, {"grant_type": GRANT_TYPE, "device_code": code}))
-        return lines
+    def request(self, code: str) -> Request:
+        """The same as a whole."""
+        return lambda door: raw.token(door, self.tv, {"grant_type": GRANT_TYPE, "device_code": code})
 
     def must_last(self, access_token: str, refresh_token: str) -> None:
         """What was given lives, and there is one of it."""
         gid = str(claims_of(access_token)["gid"])
-        assert self.ground.value("SELECT count(*) FROM refresh_tokens WHERE gid = $1", gid) == 1
-        assert self.ground.value("SELECT count(*) FROM grants WHERE gid = $1 AND ended_at IS NOT NULL", gid) == 0
-        node = f"http://127.0.0.1:{self.nodes[1].port}"
+        assert self.pair.ground.value("SELECT count(*) FROM refresh_tokens WHERE gid = $1", gid) == 1
+        assert self.pair.ground.value("SELECT count(*) FROM grants WHERE gid = $1 AND ended_at IS NOT NULL", gid) == 0
         headers = {"authorization": f"Bearer {access_token}"}
-        assert self.doors[1].http.get(f"{node}/userinfo", headers=headers).status_code == 200
+        assert self.pair.doors[1].http.get(self.pair.url(1, "/userinfo"), headers=headers).status_code == 200
         assert self.at(1, "/token", grant_type="refresh_token", refresh_token=refresh_token).status_code == 200
 
 
 @pytest.fixture(params=sorted(GROUNDS))
 def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     """On each database, both nodes ready."""
-    with ExitStack() as stack:
-        ground = stack.enter_context(GROUNDS[request.param].laid(tmp_path))
-        site = stack.enter_context(deployment(tmp_path, settings=ground.settings, running=False))
-        nodes = [Node(site, port) for port in (site.port, *free_ports())]
-        for node in nodes:
-            stack.callback(node.stop)
-            node.start()
-        transport = stack.enter_context(httpx2.HTTPTransport(trust_env=False))
-        tv = site.new_client("TV", "--grant", GRANT_TYPE, "--grant", "refresh_token")
-        user = site.new_user()
-        person = Person(Browser(Wire(transport), site.issuer), user.email, user.password)
-        yield House(ground, nodes, [replace(site, port=node.port) for node in nodes], tv, person)
+    with pair(tmp_path, request.param) as nodes, httpx2.HTTPTransport(trust_env=False) as transport:
+        tv = nodes.site.new_client("TV", "--grant", GRANT_TYPE, "--grant", "refresh_token")
+        user = nodes.site.new_user()
+        person = Person(Browser(Wire(transport), nodes.site.issuer), user.email, user.password)
+        yield House(nodes, tv, person)
 
 
 def test_of_fifty_polls_at_once_at_two_nodes_one_gets_tokens_and_keeps_them(house: House) -> None:
     """Exactly one answer has tokens; every other is invalid_grant; and nobody ends what the one has got."""
     for _ in range(ROUNDS):
-        answers = answers_of(house.all_at_once(house.allowed()))
+        answers = answers_of(house.pair.at_once(house.request(house.allowed())))
         assert len(answers) == 2 * AT_ONCE
         (won,) = [one for one in answers if one.status == 200]
         lost = [one for one in answers if one is not won]
@@ -120,18 +96,10 @@ def test_a_node_that_is_killed_meanwhile_gives_no_second_success(house: House) -
     unanswered = 0
     for part in range(ROUNDS):
         code = house.allowed()
-        lines = house.all_at_once(code)
-        time.sleep(random.random() * 0.02 * (part + 1))
-        os.kill(house.nodes[0].pid, signal.SIGKILL)
-        answers = answers_of(lines)
+        answers, again = house.pair.killed_meanwhile(house.request(code), part)
         unanswered += 2 * AT_ONCE - len(answers)
-        assert house.nodes[0].program is not None
-        house.nodes[0].program.kill()
-        house.nodes[0].start()
-        again = answers_of(house.all_at_once(code))
         won = [one for one in (*answers, *again) if one.status == 200]
         assert len(won) <= 1
-        assert len(again) == 2 * AT_ONCE
         assert house.polls(code).json()["error"] == "invalid_grant"
         for one in won:
             house.must_last(str(one.document["access_token"]), str(one.document["refresh_token"]))
@@ -144,8 +112,7 @@ def test_what_a_device_waits_for_lives_in_no_process(house: House) -> None:
     assert house.polls(waits["device_code"]).json()["error"] == "authorization_pending"
     allowed, spent = house.allowed(), house.allowed()
     assert house.polls(spent).status_code == 200
-    for node in house.nodes:
-        node.crash()
+    house.pair.crash()
     assert house.polls(waits["device_code"], 0).json()["error"] in ("authorization_pending", "slow_down")
     until(lambda: house.polls(waits["device_code"]).json()["error"] == "slow_down", within=60)
     assert house.polls(allowed).status_code == 200

@@ -252,5 +252,5 @@ async def test_nothing_gets_by_over_another_transport(issuer: Issuer) -> None:
 
     protected = Protected(app, verifier(issuer), resource(issuer))
     for kind in ("websocket", "lifespan"):
-        await protected({"type": kind, "path": "/", "headers": []}, None, send)  # type: ignore[arg-type]
+        await protected({"type": kind, "path": "/", "headers": []}, None, send)  # type: ignore[arg-type]  # unused
     assert seen == ['{"type": "websocket.close", "code": 1008}', "lifespan"]
